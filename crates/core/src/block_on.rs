@@ -1,0 +1,33 @@
+//! Drives a future with the calling thread's parker.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use crate::parker::Parker;
+use crate::shim::{Arc, multicore};
+
+/// Runs `future` on the calling thread until it completes: spins briefly, then sleeps.
+///
+/// A pool's worker that calls this hands its queue on while it sleeps.
+///
+/// # Panics
+///
+/// If the future does.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    const SPINS: u32 = 200;
+    // A parker of its own: the future may itself block this thread on the cached one, and
+    // a token meant for this loop must not be taken there.
+    let parker = Parker::new();
+    let waker = Waker::from(Arc::clone(&parker));
+    let mut cx = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        if !(multicore() && parker.spin(SPINS)) {
+            parker.park(None);
+        }
+    }
+}

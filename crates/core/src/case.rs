@@ -1,0 +1,195 @@
+//! What can be waited for: the protocol between a select and its arms.
+//!
+//! A case is looked at ([`probe`], [`try_now`]), queued on ([`enqueue`]), left
+//! ([`dequeue`]) and, if it won, either finished ([`Arm::finish`]) or given back
+//! ([`abandon`]). Channel ends, wait groups, join handles, timers and permits are such
+//! cases, so one select waits on any mix of them.
+//!
+//! The life of a wait, driven by [`wait`](crate::wait):
+//!
+//! ```text
+//! look:  probe, try_now                      ready? ──▶ finish
+//! queue: enqueue on each arm in turn         won meanwhile? ──▶ leave the others, finish
+//! sleep: until the claim word is READY       (or the deadline: abort, leave all)
+//! leave: dequeue from every arm but the winner
+//! ```
+//!
+//! **Architecture invariant:** nothing in here knows what a channel is.
+//!
+//! [`probe`]: Case::probe
+//! [`try_now`]: Case::try_now
+//! [`enqueue`]: Case::enqueue
+//! [`dequeue`]: Case::dequeue
+//! [`abandon`]: Case::abandon
+#![allow(unsafe_code)]
+
+use std::time::Instant;
+
+use crate::goroutine::WaitKind;
+use crate::queue::{Node, Registration};
+
+/// How a case came out, in its own code: whoever serves a case writes it, the case's own
+/// [`Arm::finish`] reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome(pub u64);
+
+/// One look at a case, by plain loads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Whether [`Case::try_now`] is worth a try. `false` is certain, `true` is not.
+    pub ready: bool,
+    /// Never decreases, and has changed whenever the case became ready. Two looks at all
+    /// arms of a select that find none ready and every epoch unchanged prove an instant,
+    /// between them, at which none was.
+    pub epoch: u64,
+}
+
+impl Probe {
+    /// Of a case that is never ready.
+    pub const NEVER: Self = Self {
+        ready: false,
+        epoch: 0,
+    };
+}
+
+/// Keeps [`Case`] to the rendez crates.
+#[doc(hidden)]
+pub trait Sealed {}
+
+/// Something that can be waited for.
+///
+/// # Safety
+///
+/// After [`dequeue`](Self::dequeue) returns, no queue links `node`, and nobody else will
+/// touch it or its waiter on behalf of this case, except to finish a claim already won.
+/// A claim is won only through a queue whose lock the case holds.
+pub unsafe trait Case: Sealed {
+    /// Looks, without lock or effect.
+    fn probe(&self) -> Probe;
+
+    /// Takes the case if that needs no waiting.
+    fn try_now(&self) -> Option<Outcome>;
+
+    /// Wins the waiter for this arm if the case is ready, otherwise queues it. Does
+    /// neither if another arm has won. The driver sees from the waiter which it was.
+    fn enqueue(&self, reg: &Registration<'_>);
+
+    /// Looks again on behalf of a waiter already queued: an offer has let it go, or the
+    /// case's deadline has passed. Wins the waiter if the case is ready now.
+    fn recheck(&self, reg: &Registration<'_>) {
+        let _ = reg;
+    }
+
+    /// Leaves the queue, if `node` still stands in it.
+    fn dequeue(&self, node: &Node);
+
+    /// Gives back what `outcome` had taken, so that nothing is lost: a value or a permit
+    /// goes to the next waiter.
+    fn abandon(&self, outcome: Outcome);
+
+    /// When the case becomes ready by the clock alone. Such a case need not queue: the
+    /// driver calls [`recheck`](Self::recheck) then.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// What a goroutine that waits here is said to be doing.
+    fn kind(&self) -> WaitKind;
+}
+
+/// A case together with what it gives.
+pub trait Arm: Case {
+    /// What the case gives.
+    type Output;
+
+    /// Completes the case after it has won with `outcome`.
+    fn finish(&self, outcome: Outcome) -> Self::Output;
+}
+
+impl<C: Sealed + ?Sized> Sealed for &C {}
+
+// SAFETY: the same case.
+unsafe impl<C: Case + ?Sized> Case for &C {
+    fn probe(&self) -> Probe {
+        (**self).probe()
+    }
+    fn try_now(&self) -> Option<Outcome> {
+        (**self).try_now()
+    }
+    fn enqueue(&self, reg: &Registration<'_>) {
+        (**self).enqueue(reg);
+    }
+    fn recheck(&self, reg: &Registration<'_>) {
+        (**self).recheck(reg);
+    }
+    fn dequeue(&self, node: &Node) {
+        (**self).dequeue(node);
+    }
+    fn abandon(&self, outcome: Outcome) {
+        (**self).abandon(outcome);
+    }
+    fn deadline(&self) -> Option<Instant> {
+        (**self).deadline()
+    }
+    fn kind(&self) -> WaitKind {
+        (**self).kind()
+    }
+}
+
+impl<C: Arm + ?Sized> Arm for &C {
+    type Output = C::Output;
+    fn finish(&self, outcome: Outcome) -> Self::Output {
+        (**self).finish(outcome)
+    }
+}
+
+impl<C: Sealed> Sealed for Option<C> {}
+
+// SAFETY: the same case, or one that queues nobody.
+unsafe impl<C: Case> Case for Option<C> {
+    fn probe(&self) -> Probe {
+        self.as_ref().map_or(Probe::NEVER, Case::probe)
+    }
+    fn try_now(&self) -> Option<Outcome> {
+        self.as_ref()?.try_now()
+    }
+    fn enqueue(&self, reg: &Registration<'_>) {
+        if let Some(case) = self {
+            case.enqueue(reg);
+        }
+    }
+    fn recheck(&self, reg: &Registration<'_>) {
+        if let Some(case) = self {
+            case.recheck(reg);
+        }
+    }
+    fn dequeue(&self, node: &Node) {
+        if let Some(case) = self {
+            case.dequeue(node);
+        }
+    }
+    fn abandon(&self, outcome: Outcome) {
+        if let Some(case) = self {
+            case.abandon(outcome);
+        }
+    }
+    fn deadline(&self) -> Option<Instant> {
+        self.as_ref()?.deadline()
+    }
+    fn kind(&self) -> WaitKind {
+        self.as_ref().map_or(WaitKind::Select, Case::kind)
+    }
+}
+
+impl<C: Arm> Arm for Option<C> {
+    type Output = C::Output;
+
+    /// # Panics
+    ///
+    /// Never: an arm that is `None` does not win.
+    fn finish(&self, outcome: Outcome) -> Self::Output {
+        self.as_ref()
+            .expect("an absent arm never wins")
+            .finish(outcome)
+    }
+}

@@ -1,0 +1,270 @@
+//! The places where a scheduler or a bubble of virtual time plugs in.
+//!
+//! - A pool installs a [`Scheduler`] on each of its threads; core tells it before the
+//!   thread blocks and after. That is how a worker hands its queue on.
+//! - [`spawn_detached`] runs a closure beside the caller: on the pool that installed
+//!   itself with [`set_spawner`], otherwise on a thread kept for the next one.
+//! - [`switch_point`] is called by every operation that may wait, on its fast path too,
+//!   so that a bubble can explore other schedules there. Outside bubbles it costs one
+//!   relaxed load.
+//! - [`random`] is every random choice core makes, so that a bubble can replay it.
+//!
+//! Invariant: hooks are called with no lock of ours held.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+use crate::goroutine;
+use crate::shim::{Arc, OnceLock};
+use crate::wake::Wake;
+
+/// What a pool does when one of its threads blocks.
+pub trait Scheduler: Send + Sync {
+    /// The calling thread is about to sleep in one of our primitives.
+    fn before_block(&self);
+    /// The calling thread runs again.
+    fn after_block(&self);
+}
+
+/// A bubble of virtual time: replaces clock, randomness and schedule for the goroutines
+/// in it.
+pub trait Bubble: Send + Sync {
+    /// The bubble's time.
+    fn now(&self) -> Instant;
+    /// Calls for `wake` at `deadline`; returns a key for [`Bubble::cancel_alarm`].
+    fn set_alarm(&self, deadline: Instant, wake: Wake) -> u64;
+    /// Takes an alarm back; nothing happens if it has gone off.
+    fn cancel_alarm(&self, key: u64);
+    /// The next random number.
+    fn random(&self) -> u64;
+    /// The current goroutine could be switched here.
+    fn switch_point(&self);
+    /// The current goroutine is about to sleep; it is durably blocked until
+    /// [`Bubble::after_block`].
+    fn before_block(&self);
+    /// The current goroutine runs again.
+    fn after_block(&self);
+}
+
+std::thread_local! {
+    static SCHEDULER: RefCell<Option<Arc<dyn Scheduler>>> = const { RefCell::new(None) };
+    static RANDOM: Cell<u64> = Cell::new(RandomState::new().hash_one(0_u8) | 1);
+}
+
+/// Installs `scheduler` on the calling thread; `None` removes it. Returns the one before.
+pub fn set_scheduler(scheduler: Option<Arc<dyn Scheduler>>) -> Option<Arc<dyn Scheduler>> {
+    SCHEDULER.try_with(|s| s.replace(scheduler)).ok().flatten()
+}
+
+/// Tells the scheduler and the bubble that the calling thread is about to sleep; they
+/// are told that it runs again when the guard is dropped.
+///
+/// For code that blocks outside our primitives too: a pool's worker that wraps a long
+/// system call in it hands its queue on first.
+pub fn blocking() -> Blocking {
+    let scheduler = SCHEDULER.try_with(|s| s.borrow().clone()).ok().flatten();
+    if let Some(scheduler) = &scheduler {
+        scheduler.before_block();
+    }
+    let bubble = bubble();
+    if let Some(bubble) = &bubble {
+        bubble.before_block();
+    }
+    Blocking { scheduler, bubble }
+}
+
+/// A stretch in which the calling thread sleeps. See [`blocking`].
+#[must_use = "the thread counts as blocked until this is dropped"]
+pub struct Blocking {
+    scheduler: Option<Arc<dyn Scheduler>>,
+    bubble: Option<Arc<dyn Bubble>>,
+}
+
+impl fmt::Debug for Blocking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blocking").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        if let Some(bubble) = self.bubble.take() {
+            bubble.after_block();
+        }
+        if let Some(scheduler) = self.scheduler.take() {
+            scheduler.after_block();
+        }
+    }
+}
+
+mod bubbles {
+    //! How many bubbles live: while none does, no hook looks for one.
+    #![allow(clippy::disallowed_types)]
+    // Not modelled: it only says whether to look, and a bubble is entered by the thread
+    // that counted it.
+    use crate::shim::unmodelled::{AtomicUsize, Ordering};
+
+    static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+    pub(super) fn any() -> bool {
+        LIVE.load(Ordering::Relaxed) != 0
+    }
+
+    pub(super) fn count_in() {
+        LIVE.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_out() {
+        LIVE.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Switches the bubble hooks on for as long as it lives; a bubble holds one.
+#[derive(Debug)]
+pub struct BubbleCount(());
+
+impl BubbleCount {
+    /// Counts one more bubble.
+    #[expect(
+        clippy::new_without_default,
+        reason = "it counts: making one is an act"
+    )]
+    pub fn new() -> Self {
+        bubbles::count_in();
+        Self(())
+    }
+}
+
+impl Drop for BubbleCount {
+    fn drop(&mut self) {
+        bubbles::count_out();
+    }
+}
+
+/// The current goroutine's bubble.
+pub fn bubble() -> Option<Arc<dyn Bubble>> {
+    if !bubbles::any() {
+        return None;
+    }
+    goroutine::try_current()?.bubble().cloned()
+}
+
+/// Lets a bubble switch to another goroutine. Called by every operation that may wait.
+#[inline]
+pub fn switch_point() {
+    if bubbles::any() {
+        switch_in_bubble();
+    }
+}
+
+#[cold]
+fn switch_in_bubble() {
+    if let Some(bubble) = bubble() {
+        bubble.switch_point();
+    }
+}
+
+/// A random number, not for secrets; replayed inside a bubble.
+#[inline]
+pub fn random() -> u64 {
+    if let Some(bubble) = bubble() {
+        return bubble.random();
+    }
+    if cfg!(rendez_loom) {
+        return 0;
+    }
+    // xorshift64*: passes what a fair choice among arms needs, in three shifts.
+    RANDOM
+        .try_with(|state| {
+            let mut x = state.get();
+            x ^= x >> 12;
+            x ^= x << 25;
+            x ^= x >> 27;
+            state.set(x);
+            x.wrapping_mul(0x2545_F491_4F6C_DD1D)
+        })
+        .unwrap_or_else(|_| RandomState::new().hash_one(0_u8))
+}
+
+/// A random number below `n`, `n` above 0.
+#[inline]
+pub fn random_below(n: usize) -> usize {
+    // The high half of a product is fair to within n in 2^64.
+    ((u128::from(random()) * n as u128) >> 64) as usize
+}
+
+/// A closure to be run beside its caller.
+pub type Detached = Box<dyn FnOnce() + Send>;
+
+static SPAWNER: OnceLock<fn(Detached)> = OnceLock::new();
+
+/// Makes `spawner` run what [`spawn_detached`] is given. The first call wins; returns
+/// whether this was it.
+pub fn set_spawner(spawner: fn(Detached)) -> bool {
+    SPAWNER.set(spawner).is_ok()
+}
+
+/// Runs `f` beside the caller: on the installed pool, or on a cached thread.
+///
+/// # Panics
+///
+/// If no thread can be started.
+pub fn spawn_detached(f: impl FnOnce() + Send + 'static) {
+    match SPAWNER.get() {
+        Some(spawner) => spawner(Box::new(f)),
+        None => threads::run(Box::new(f)),
+    }
+}
+
+mod threads {
+    //! The threads of [`spawn_detached`](super::spawn_detached) where no pool is
+    //! installed: an idle one waits a while for the next closure, then ends.
+    #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+    use super::{Detached, Duration, VecDeque};
+    use crate::shim::unmodelled::{Condvar, Mutex, spawn_named};
+
+    const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+    struct Idle {
+        // Invariant: `waiting` counts the threads in `wait_for`, and no more closures are
+        // queued than threads wait for them.
+        queue: VecDeque<Detached>,
+        waiting: usize,
+    }
+
+    static IDLE: Mutex<Idle> = Mutex::new(Idle {
+        queue: VecDeque::new(),
+        waiting: 0,
+    });
+    static QUEUED: Condvar = Condvar::new();
+
+    pub(super) fn run(f: Detached) {
+        let mut idle = IDLE.lock();
+        if idle.waiting > idle.queue.len() {
+            idle.queue.push_back(f);
+            drop(idle);
+            QUEUED.notify_one();
+            return;
+        }
+        drop(idle);
+        spawn_named("rendez-detached", move || {
+            // A panic has been reported by the panic hook; the thread serves on.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+            while let Some(f) = next() {
+                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+            }
+        })
+        .expect("cannot start a thread for a detached closure");
+    }
+
+    fn next() -> Option<Detached> {
+        let mut idle = IDLE.lock();
+        idle.waiting += 1;
+        QUEUED.wait_while_for(&mut idle, |idle| idle.queue.is_empty(), KEEP_ALIVE);
+        idle.waiting -= 1;
+        idle.queue.pop_front()
+    }
+}

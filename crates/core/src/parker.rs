@@ -1,0 +1,118 @@
+//! One thread's token: sleep until it is given, then take it.
+//!
+//! ```text
+//! token: EMPTY --unpark--> FULL --park takes--> EMPTY
+//! ```
+//!
+//! Invariant: a token given before or during a `park` ends that `park`; at most one is
+//! kept. The store of FULL (Release) in [`Parker::unpark`] pairs with the swap (Acquire)
+//! in [`Parker::park`], so what the waker wrote before is visible to the sleeper.
+//!
+//! The parker tells the thread's scheduler before it really sleeps and after
+//! ([`hooks`](crate::hooks)): that is what makes blocking safe on a pool's worker.
+
+use std::cell::RefCell;
+use std::time::Instant;
+
+use crate::clock;
+use crate::hooks;
+use crate::shim::atomic::{AtomicBool, Ordering};
+use crate::shim::{Arc, spin_loop, thread};
+
+/// One thread's token. Only the thread that made it may park on it.
+#[derive(Debug)]
+pub struct Parker {
+    full: AtomicBool,
+    thread: thread::Thread,
+}
+
+crate::shim::thread_local! {
+    #[cfg_attr(not(rendez_loom), expect(clippy::missing_const_for_thread_local, reason = "loom's has no const form"))]
+    static CACHED: RefCell<Option<Arc<Parker>>> = RefCell::new(None);
+}
+
+impl Parker {
+    /// A new parker of the calling thread, its token not given.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            full: AtomicBool::new(false),
+            thread: thread::current(),
+        })
+    }
+
+    /// Runs `f` with a parker of the calling thread, kept from call to call. A nested
+    /// call, or one inside a thread-local destructor, gets a parker of its own.
+    ///
+    /// A stale token may be left in it, so a caller must look at what it waits for
+    /// again after every park.
+    pub fn with_current<R>(f: impl FnOnce(&Arc<Self>) -> R) -> R {
+        let taken = CACHED.try_with(|c| c.try_borrow_mut().ok().and_then(|mut c| c.take()));
+        let parker = taken.ok().flatten().unwrap_or_else(Self::new);
+        let result = f(&parker);
+        let _ = CACHED.try_with(|c| {
+            if let Ok(mut c) = c.try_borrow_mut() {
+                *c = Some(parker);
+            }
+        });
+        result
+    }
+
+    /// Sleeps until the token is given or `deadline` passes, and takes the token.
+    /// Returns whether there was one. `None` waits for ever.
+    pub fn park(&self, deadline: Option<Instant>) -> bool {
+        if self.take() {
+            return true;
+        }
+        let blocked = hooks::blocking();
+        let got = loop {
+            if self.take() {
+                break true;
+            }
+            match deadline {
+                None => thread::park(),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(clock::now());
+                    if left.is_zero() {
+                        break self.take();
+                    }
+                    thread::park_timeout(left);
+                }
+            }
+        };
+        drop(blocked);
+        got
+    }
+
+    /// Spins for at most `turns` turns until the token is given, and takes it.
+    pub fn spin(&self, turns: u32) -> bool {
+        for _ in 0..turns {
+            if self.full.load(Ordering::Relaxed) && self.take() {
+                return true;
+            }
+            spin_loop();
+        }
+        false
+    }
+
+    /// Gives the token and wakes the thread if it sleeps.
+    pub fn unpark(&self) {
+        if !self.full.swap(true, Ordering::Release) {
+            self.thread.unpark();
+        }
+    }
+
+    fn take(&self) -> bool {
+        // ORDERING: Acquire pairs with the Release in `unpark`.
+        self.full.swap(false, Ordering::Acquire)
+    }
+}
+
+impl std::task::Wake for Parker {
+    fn wake(self: Arc<Self>) {
+        self.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.unpark();
+    }
+}

@@ -1,0 +1,495 @@
+//! A FIFO of waiters, linked through nodes that live where their owners wait.
+//!
+//! Invariants, all under the lock of whoever owns the queue:
+//!
+//! - A node is linked in at most one queue, and only while its owner cannot free it: the
+//!   owner leaves by [`Queue::remove`] under the same lock, or when it has seen READY.
+//! - Serving goes from the front and passes over nobody but: waiters another arm has won
+//!   (unlinked in passing), waiters an offer holds (left in place), and the server itself.
+//! - A served node is unlinked before its waiter is published.
+//!
+//! Why pushing is a safe call: a [`Node`] exists only inside a [`wait`](crate::wait)
+//! driver, which pins it and takes it out through [`Case::dequeue`] before it goes away.
+//! Implementing [`Case`] is `unsafe` and promises that `dequeue` does take it out.
+//!
+//! [`Case`]: crate::case::Case
+//! [`Case::dequeue`]: crate::case::Case::dequeue
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::marker::PhantomPinned;
+use std::ptr::{self, NonNull};
+
+use crate::case::Outcome;
+use crate::shim::UnsafeCell;
+use crate::waiter::{Pairing, Taken, Unpaired, Waiter, claim_both};
+use crate::wake::WakeList;
+
+/// A place in a queue.
+pub struct Node {
+    links: UnsafeCell<Links>,
+    // Written by the claimer before the waiter is published, read by the owner after.
+    outcome: UnsafeCell<Outcome>,
+    _pinned: PhantomPinned,
+}
+
+#[derive(Clone, Copy)]
+struct Links {
+    prev: Option<NonNull<Node>>,
+    next: Option<NonNull<Node>>,
+    linked: bool,
+    reserved: bool,
+    waiter: *const Waiter,
+    arm: usize,
+    payload: *const (),
+}
+
+// SAFETY: `links` is used under the owning queue's lock only; `outcome` as written on it.
+unsafe impl Send for Node {}
+// SAFETY: as for Send.
+unsafe impl Sync for Node {}
+
+impl Node {
+    /// A node in no queue.
+    pub(crate) fn new() -> Self {
+        Self {
+            links: UnsafeCell::new(Links {
+                prev: None,
+                next: None,
+                linked: false,
+                reserved: false,
+                waiter: ptr::null(),
+                arm: 0,
+                payload: ptr::null(),
+            }),
+            outcome: UnsafeCell::new(Outcome(0)),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// What its claimer wrote. Meaningful once its waiter is READY for its arm.
+    pub(crate) fn outcome(&self) -> Outcome {
+        // SAFETY: read by the owner after it has seen READY, which the only writer
+        // published after writing.
+        self.outcome.with(|o| unsafe { *o })
+    }
+
+    /// Writes the outcome; the caller has claimed the waiter.
+    pub(crate) fn set_outcome(&self, outcome: Outcome) {
+        // SAFETY: the waiter is CLAIMED by the caller: no other writer, and the owner
+        // reads only after READY.
+        self.outcome.with_mut(|o| unsafe { *o = outcome });
+    }
+
+    // Both: the caller holds the lock of the queue the node is in or about to enter.
+    fn get(&self) -> Links {
+        // SAFETY: under the queue's lock nobody writes meanwhile.
+        self.links.with(|l| unsafe { *l })
+    }
+
+    fn edit(&self, f: impl FnOnce(&mut Links)) {
+        // SAFETY: under the queue's lock nobody else has access.
+        self.links.with_mut(|l| f(unsafe { &mut *l }));
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").finish_non_exhaustive()
+    }
+}
+
+/// One waiter's attempt to queue for one arm: what [`Case::enqueue`] is given.
+///
+/// [`Case::enqueue`]: crate::case::Case::enqueue
+#[derive(Clone, Copy, Debug)]
+pub struct Registration<'a> {
+    /// The waiter.
+    pub waiter: &'a Waiter,
+    /// Its place in this arm's queue.
+    pub node: &'a Node,
+    /// The arm's number.
+    pub arm: usize,
+    /// Only to be told that the arm is ready, not to be served.
+    pub watch: bool,
+    /// The owner gives up at once if nothing is ready: it may be paired only with a peer
+    /// that can complete by itself, not with an offer that a task has yet to be polled for.
+    pub brief: bool,
+}
+
+impl Registration<'_> {
+    /// Wins the waiter for this arm, to serve it without queueing. Nothing was lost if
+    /// this fails: another arm has won, or an offer holds the waiter.
+    ///
+    /// # Errors
+    ///
+    /// What is in the way.
+    pub fn claim_self(&self) -> Result<(), Taken> {
+        self.waiter.claim(self.arm)
+    }
+
+    /// Ends a won claim of this arm with `outcome`.
+    pub fn complete_self(&self, outcome: Outcome) {
+        self.node.set_outcome(outcome);
+        self.waiter.publish_to_self();
+    }
+}
+
+/// The FIFO. Guarded by its owner's lock.
+#[derive(Debug, Default)]
+pub struct Queue {
+    head: Option<NonNull<Node>>,
+    tail: Option<NonNull<Node>>,
+    len: usize,
+    n_reserved: usize,
+}
+
+// SAFETY: the nodes it points to are Sync and outlive their stay (see the file's head).
+unsafe impl Send for Queue {}
+
+/// A waiter of a queue that has been won and unlinked. Must be completed.
+#[derive(Debug)]
+#[must_use = "a claimed waiter sleeps until it is completed"]
+pub struct Claimed {
+    node: NonNull<Node>,
+    waiter: NonNull<Waiter>,
+    payload: *const (),
+}
+
+impl Claimed {
+    /// What its owner queued it with: a place for the value, or null.
+    pub fn payload(&self) -> *const () {
+        self.payload
+    }
+
+    /// Writes the outcome, lets the owner go, and collects its wake.
+    pub fn complete(self, outcome: Outcome, wakes: &mut WakeList) {
+        // SAFETY: the waiter is CLAIMED and not yet published, so its owner has neither
+        // freed the node nor itself.
+        unsafe {
+            self.node.as_ref().set_outcome(outcome);
+            self.waiter.as_ref().publish(wakes);
+        }
+    }
+}
+
+/// What [`Queue::pair`] came to.
+#[derive(Debug)]
+pub enum Pair {
+    /// Both are won; the registering waiter must be completed too.
+    Won(Claimed),
+    /// The peer is won and the registering waiter reserved for it.
+    Offered(Claimed),
+    /// The registering waiter is not open any more.
+    SelfTaken(Taken),
+    /// No peer waits.
+    Nobody,
+}
+
+/// What [`Queue::pair_reserve`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PairReserve {
+    /// A peer is held and the registering waiter won, which must be completed.
+    Held,
+    /// The registering waiter is not open any more.
+    SelfTaken(Taken),
+    /// No peer waits.
+    Nobody,
+}
+
+/// What [`Queue::first`] tells.
+#[derive(Clone, Copy, Debug)]
+pub struct First {
+    /// What its owner queued it with.
+    pub payload: *const (),
+    /// Whether a thread waits there, and still waits: it completes an offer by itself.
+    pub thread: bool,
+}
+
+impl Queue {
+    /// An empty queue.
+    pub const fn new() -> Self {
+        Self {
+            head: None,
+            tail: None,
+            len: 0,
+            n_reserved: 0,
+        }
+    }
+
+    /// How many nodes are linked, those that offers hold and those already won by
+    /// another arm included.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no node is linked.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many of them offers hold.
+    pub fn n_reserved(&self) -> usize {
+        self.n_reserved
+    }
+
+    /// Whether somebody is linked whom no offer holds: they may be served, unless
+    /// another arm has won them.
+    pub fn has_open(&self) -> bool {
+        self.len > self.n_reserved
+    }
+
+    /// Queues the registering waiter at the end, with `payload` for whoever serves it.
+    pub fn push(&mut self, reg: &Registration<'_>, payload: *const ()) {
+        self.link(reg, payload, false);
+    }
+
+    /// Queues the registering waiter at the end, already held by an offer.
+    pub fn push_reserved(&mut self, reg: &Registration<'_>, payload: *const ()) {
+        self.link(reg, payload, true);
+    }
+
+    fn link(&mut self, reg: &Registration<'_>, payload: *const (), reserved: bool) {
+        let node = NonNull::from(reg.node);
+        reg.node.edit(|l| {
+            debug_assert!(!l.linked);
+            *l = Links {
+                prev: self.tail,
+                next: None,
+                linked: true,
+                reserved,
+                waiter: reg.waiter,
+                arm: reg.arm,
+                payload,
+            };
+        });
+        match self.tail {
+            // SAFETY: linked nodes live, and their links are ours under the lock.
+            Some(tail) => unsafe { tail.as_ref() }.edit(|l| l.next = Some(node)),
+            None => self.head = Some(node),
+        }
+        self.tail = Some(node);
+        self.len += 1;
+        self.n_reserved += usize::from(reserved);
+    }
+
+    /// Takes `node` out if it is linked; whether it was. It must be this queue's or none's.
+    pub fn remove(&mut self, node: &Node) -> bool {
+        let links = node.get();
+        if !links.linked {
+            return false;
+        }
+        match links.prev {
+            // SAFETY: linked nodes live, and their links are ours under the lock.
+            Some(prev) => unsafe { prev.as_ref() }.edit(|l| l.next = links.next),
+            None => self.head = links.next,
+        }
+        match links.next {
+            // SAFETY: as above.
+            Some(next) => unsafe { next.as_ref() }.edit(|l| l.prev = links.prev),
+            None => self.tail = links.prev,
+        }
+        node.edit(|l| l.linked = false);
+        self.len -= 1;
+        self.n_reserved -= usize::from(links.reserved);
+        true
+    }
+
+    /// Wins the first waiter that can be served.
+    pub fn claim(&mut self) -> Option<Claimed> {
+        self.find(false, |waiter, arm, _| match waiter.claim(arm) {
+            Ok(()) => Step::Take,
+            Err(Taken::Gone) => Step::Unlink,
+            Err(Taken::Reserved) => Step::Pass,
+        })
+    }
+
+    /// Wins the first waiter that an offer holds; the caller is an offer on this queue.
+    pub fn claim_reserved(&mut self) -> Option<Claimed> {
+        if self.n_reserved == 0 {
+            return None;
+        }
+        self.find(true, |waiter, arm, _| match waiter.claim_reserved(arm) {
+            Ok(()) => Step::Take,
+            Err(_) => Step::Unlink,
+        })
+    }
+
+    /// Lets the first waiter that can be served be held by an offer; it stays in place.
+    pub fn reserve(&mut self) -> bool {
+        let mut reserved = false;
+        let _ = self.find(false, |waiter, _, _| match waiter.reserve() {
+            Ok(()) => {
+                reserved = true;
+                Step::Hold
+            }
+            Err(Taken::Gone) => Step::Unlink,
+            Err(Taken::Reserved) => Step::Pass,
+        });
+        reserved
+    }
+
+    /// Lets go one waiter that an offer held, the latest; it is woken to look again.
+    pub fn unreserve(&mut self, wakes: &mut WakeList) {
+        let mut at = self.tail;
+        while let Some(node) = at {
+            // SAFETY: linked nodes live.
+            let node = unsafe { node.as_ref() };
+            let links = node.get();
+            if links.reserved {
+                node.edit(|l| l.reserved = false);
+                self.n_reserved -= 1;
+                // SAFETY: the node is linked, so its owner has not left.
+                unsafe { &*links.waiter }.unreserve(wakes);
+                return;
+            }
+            at = links.prev;
+        }
+    }
+
+    /// Wins the first waiter that can be served together with the registering one, or
+    /// neither. `offers` says of a peer's payload whether it has only an offer to make:
+    /// then the registering waiter is reserved instead of won, and stays to be queued by
+    /// [`push_reserved`](Self::push_reserved).
+    pub fn pair(&mut self, reg: &Registration<'_>, offers: impl Fn(*const ()) -> bool) -> Pair {
+        let mut end = Pair::Nobody;
+        let mut offered = false;
+        let peer = self.find(false, |waiter, arm, payload| {
+            if ptr::eq(waiter, reg.waiter) {
+                return Step::Pass;
+            }
+            offered = offers(payload);
+            if offered && reg.brief && !waiter.is_thread() {
+                return Step::Pass;
+            }
+            let pairing = if offered {
+                Pairing::Reserve
+            } else {
+                Pairing::Claim
+            };
+            match claim_both((reg.waiter, reg.arm), (waiter, arm), pairing) {
+                Ok(()) => Step::Take,
+                Err(Unpaired::First(taken)) => {
+                    end = Pair::SelfTaken(taken);
+                    Step::Stop
+                }
+                Err(Unpaired::Second(Taken::Gone)) => Step::Unlink,
+                Err(Unpaired::Second(Taken::Reserved)) => Step::Pass,
+            }
+        });
+        match peer {
+            Some(peer) if offered => Pair::Offered(peer),
+            Some(peer) => Pair::Won(peer),
+            None => end,
+        }
+    }
+
+    /// Lets the caller's offer hold the first waiter that can be served, and wins the
+    /// registering waiter at the same time, or neither. The peer stays in its place.
+    pub fn pair_reserve(&mut self, reg: &Registration<'_>) -> PairReserve {
+        let mut end = PairReserve::Nobody;
+        let _ = self.find(false, |waiter, arm, _| {
+            if ptr::eq(waiter, reg.waiter) {
+                return Step::Pass;
+            }
+            match claim_both((waiter, arm), (reg.waiter, reg.arm), Pairing::Reserve) {
+                Ok(()) => {
+                    end = PairReserve::Held;
+                    Step::Hold
+                }
+                Err(Unpaired::First(Taken::Gone)) => Step::Unlink,
+                Err(Unpaired::First(Taken::Reserved)) => Step::Pass,
+                Err(Unpaired::Second(taken)) => {
+                    end = PairReserve::SelfTaken(taken);
+                    Step::Stop
+                }
+            }
+        });
+        end
+    }
+
+    /// Notes that an offer holds `node`, which is linked here.
+    pub fn hold(&mut self, node: &Node) {
+        node.edit(|l| {
+            debug_assert!(l.linked && !l.reserved);
+            l.reserved = true;
+        });
+        self.n_reserved += 1;
+    }
+
+    /// Whether `node` is linked here and no offer holds it.
+    pub fn is_open(&self, node: &Node) -> bool {
+        let links = node.get();
+        links.linked && !links.reserved
+    }
+
+    /// The payload and waiter of the first that no offer holds; another arm may have won it.
+    pub fn first(&self) -> Option<First> {
+        let mut at = self.head;
+        while let Some(node) = at {
+            // SAFETY: linked nodes live.
+            let links = unsafe { node.as_ref() }.get();
+            if !links.reserved {
+                // SAFETY: the node is linked, so its owner has not left.
+                let thread = unsafe { &*links.waiter }.is_thread();
+                return Some(First {
+                    payload: links.payload,
+                    thread,
+                });
+            }
+            at = links.next;
+        }
+        None
+    }
+
+    /// Goes from the front over the nodes that are (or are not) reserved here, and does
+    /// what `step` says of each.
+    fn find(
+        &mut self,
+        reserved: bool,
+        mut step: impl FnMut(&Waiter, usize, *const ()) -> Step,
+    ) -> Option<Claimed> {
+        let mut at = self.head;
+        while let Some(ptr) = at {
+            // SAFETY: linked nodes live.
+            let node = unsafe { ptr.as_ref() };
+            let links = node.get();
+            at = links.next;
+            if links.reserved != reserved {
+                continue;
+            }
+            // SAFETY: the node is linked, so its owner has not left.
+            let waiter = unsafe { &*links.waiter };
+            match step(waiter, links.arm, links.payload) {
+                Step::Take => {
+                    self.remove(node);
+                    return Some(Claimed {
+                        node: ptr,
+                        waiter: NonNull::from(waiter),
+                        payload: links.payload,
+                    });
+                }
+                Step::Unlink => {
+                    self.remove(node);
+                }
+                Step::Hold => {
+                    node.edit(|l| l.reserved = true);
+                    self.n_reserved += 1;
+                    return None;
+                }
+                Step::Pass => {}
+                Step::Stop => return None,
+            }
+        }
+        None
+    }
+}
+
+/// What to do with the node at hand while going through a queue.
+enum Step {
+    Take,
+    Unlink,
+    Hold,
+    Pass,
+    Stop,
+}

@@ -1,0 +1,107 @@
+//! The shim's face under loom: the same names over loom's checked types.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
+pub use ::std::sync::{Arc, OnceLock, Weak};
+pub use loom::thread_local;
+
+/// Atomic types and fences.
+pub mod atomic {
+    pub use loom::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
+}
+
+/// Threads, and how one of them sleeps. Loom has no time: `park_timeout` only parks,
+/// so a model ends a wait with another thread instead of a deadline.
+pub mod thread {
+    pub use loom::thread::{
+        AccessError, Builder, JoinHandle, LocalKey, Thread, ThreadId, current, park, spawn,
+        yield_now,
+    };
+    pub use std::thread::{available_parallelism, panicking};
+
+    /// Parks; the time does not pass.
+    pub fn park_timeout(_: std::time::Duration) {
+        park();
+    }
+
+    /// Lets the others run; the time does not pass.
+    pub fn sleep(_: std::time::Duration) {
+        yield_now();
+    }
+}
+
+/// Lets another thread run, as a spinning thread must under loom.
+pub fn spin_loop() {
+    loom::thread::yield_now();
+}
+
+/// No: a model explores the parking path.
+pub fn multicore() -> bool {
+    false
+}
+
+/// A lock with parking_lot's face.
+#[derive(Debug, Default)]
+pub struct Mutex<T>(loom::sync::Mutex<T>);
+
+/// What [`Mutex::lock`] gives.
+pub type MutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
+
+impl<T> Mutex<T> {
+    /// Wraps `value`.
+    pub fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    /// Locks. A poisoned lock is as good as any: no invariant is broken under one.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// The value, given up.
+    pub fn into_inner(self) -> T {
+        self.0.into_inner().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// A cell whose accesses loom checks.
+#[derive(Debug)]
+pub struct UnsafeCell<T>(loom::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    /// Wraps `value`.
+    pub fn new(value: T) -> Self {
+        Self(loom::cell::UnsafeCell::new(value))
+    }
+
+    /// Gives a pointer for reading; loom checks that nobody writes meanwhile.
+    pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        self.0.with(f)
+    }
+
+    /// Gives a pointer for writing; loom checks that nobody else uses the cell meanwhile.
+    pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        self.0.with_mut(f)
+    }
+
+    /// The value, given up.
+    pub fn into_inner(self) -> T {
+        self.0.into_inner()
+    }
+}
+
+/// Explores every interleaving of `f`, then prints how many there were.
+pub fn model(name: &str, f: impl Fn() + Send + Sync + 'static) {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let runs = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&runs);
+    loom::model(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        f();
+    });
+    eprintln!(
+        "loom model {name}: {} iterations",
+        runs.load(Ordering::Relaxed)
+    );
+}

@@ -1,0 +1,598 @@
+//! The drivers: take a set of cases through look, queue, sleep and leave, blocking a
+//! thread or pending a task. The only code that makes [`Node`]s and [`Waiter`]s, and so
+//! the place where their safety is kept.
+//!
+//! Invariants:
+//!
+//! - Nodes and waiter do not move while queued: on a blocked thread's stack, or inside a
+//!   pinned future.
+//! - However a wait ends (won, timed out, dropped, unwound), every node has left its
+//!   queue before it goes away, and what had been won is finished or abandoned.
+//! - A thread goes to sleep only after its wake is set and the word has been read again;
+//!   whoever wins the word takes the wake and fires it. The parker keeps a token given in
+//!   between. So no wake-up is lost.
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomPinned;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::case::{Arm, Case, Outcome};
+use crate::clock::{self, Alarm};
+use crate::goroutine::{self, WaitKind, WaitSite};
+use crate::hooks;
+use crate::parker::Parker;
+use crate::queue::{Node, Registration};
+use crate::shim::{Arc, multicore, spin_loop};
+use crate::waiter::{Waiter, WakeSet};
+use crate::wake::Wake;
+
+/// The cases of one wait.
+pub trait Arms {
+    /// How many.
+    fn len(&self) -> usize;
+    /// The `i`-th.
+    fn arm(&self, i: usize) -> &dyn Case;
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Arms for [&dyn Case] {
+    fn len(&self) -> usize {
+        <[_]>::len(self)
+    }
+    fn arm(&self, i: usize) -> &dyn Case {
+        self[i]
+    }
+}
+
+/// The one case of a plain operation.
+#[derive(Debug)]
+pub struct Only<C>(pub C);
+
+impl<C: Case> Arms for Only<C> {
+    fn len(&self) -> usize {
+        1
+    }
+    fn arm(&self, _: usize) -> &dyn Case {
+        &self.0
+    }
+}
+
+/// No further case: the end of a typed list.
+#[derive(Clone, Copy, Debug)]
+pub struct End;
+
+impl Arms for End {
+    fn len(&self) -> usize {
+        0
+    }
+    fn arm(&self, _: usize) -> &dyn Case {
+        unreachable!("an arm's number is below the number of arms")
+    }
+}
+
+/// A case and those after it: a list that keeps its arms' types, so that a future over
+/// it is `Send` when they are.
+#[derive(Clone, Copy, Debug)]
+pub struct List<C, R>(pub C, pub R);
+
+impl<C: Case, R: Arms> Arms for List<C, R> {
+    fn len(&self) -> usize {
+        1 + self.1.len()
+    }
+    fn arm(&self, i: usize) -> &dyn Case {
+        if i == 0 { &self.0 } else { self.1.arm(i - 1) }
+    }
+}
+
+/// Which of several ready arms is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Each with the same probability.
+    Fair,
+    /// The first.
+    Biased,
+}
+
+/// The arm that won, and how.
+pub type Won = (usize, Outcome);
+
+/// Takes a ready arm without waiting; `None` if none could be taken at this look.
+pub fn look<A: Arms + ?Sized>(arms: &A, order: Order) -> Option<Won> {
+    let n = arms.len();
+    let try_arm = |i: usize| arms.arm(i).try_now().map(|outcome| (i, outcome));
+    if order == Order::Biased || n == 1 {
+        return (0..n)
+            .filter(|&i| arms.arm(i).probe().ready)
+            .find_map(try_arm);
+    }
+    // Uniform among the ready ones: the k-th one seen replaces the choice with
+    // probability 1/k.
+    let mut n_ready = 0;
+    let mut chosen = 0;
+    for i in 0..n {
+        if arms.arm(i).probe().ready {
+            n_ready += 1;
+            if n_ready == 1 || hooks::random_below(n_ready) == 0 {
+                chosen = i;
+            }
+        }
+    }
+    if n_ready == 0 {
+        return None;
+    }
+    // Somebody was faster at the chosen one: any other will do.
+    try_arm(chosen).or_else(|| {
+        let start = hooks::random_below(n);
+        (start..n)
+            .chain(0..start)
+            .filter(|&i| arms.arm(i).probe().ready)
+            .find_map(try_arm)
+    })
+}
+
+/// Takes a ready arm; `None` only if there was an instant at which no arm was ready.
+#[track_caller]
+pub fn try_any(arms: &[&dyn Case], order: Order) -> Option<Won> {
+    hooks::switch_point();
+    const LOOKS: usize = 3;
+    for _ in 0..LOOKS {
+        if let Some(won) = look(arms, order) {
+            return Some(won);
+        }
+        if idle(arms).is_some_and(|epochs| idle(arms) == Some(epochs)) {
+            return None;
+        }
+    }
+    // Queued on all at once, none can become ready unnoticed.
+    queue_and_sleep(arms, Deadline::Past, order, false, Location::caller())
+}
+
+/// The sum of all epochs if no arm is ready. Epochs never decrease, so the sum is the
+/// same twice only if each is.
+fn idle<A: Arms + ?Sized>(arms: &A) -> Option<u64> {
+    let mut sum = 0_u64;
+    for i in 0..arms.len() {
+        let probe = arms.arm(i).probe();
+        if probe.ready {
+            return None;
+        }
+        sum = sum.wrapping_add(probe.epoch);
+    }
+    Some(sum)
+}
+
+/// Blocks until an arm is taken or `deadline` passes.
+pub fn block_any(
+    arms: &[&dyn Case],
+    deadline: Option<Instant>,
+    order: Order,
+    location: &'static Location<'static>,
+) -> Option<Won> {
+    hooks::switch_point();
+    if let Some(won) = look(arms, order) {
+        return Some(won);
+    }
+    queue_and_sleep(arms, deadline.into(), order, false, location)
+}
+
+/// Blocks until an arm is ready, taking none, or until `deadline` passes.
+pub fn block_ready(
+    arms: &[&dyn Case],
+    deadline: Option<Instant>,
+    order: Order,
+    location: &'static Location<'static>,
+) -> Option<usize> {
+    hooks::switch_point();
+    let n = arms.len();
+    let start = if order == Order::Biased || n == 0 {
+        0
+    } else {
+        hooks::random_below(n)
+    };
+    if let Some(i) = (start..n).chain(0..start).find(|&i| arms[i].probe().ready) {
+        return Some(i);
+    }
+    queue_and_sleep(arms, deadline.into(), order, true, location).map(|(arm, _)| arm)
+}
+
+/// Blocks until `case` is taken or `deadline` passes; the result is [`Arm::finish`]'s.
+pub fn block_on_case<C: Arm>(
+    case: &C,
+    deadline: Option<Instant>,
+    location: &'static Location<'static>,
+) -> Option<C::Output> {
+    hooks::switch_point();
+    let outcome = match case.try_now() {
+        Some(outcome) => outcome,
+        None => queue_and_sleep(&Only(case), deadline.into(), Order::Biased, false, location)?.1,
+    };
+    Some(case.finish(outcome))
+}
+
+/// As [`block_on_case`], but only as long as a peer that has already been found takes to
+/// complete: for `try_` operations that meet an offer.
+pub fn block_briefly<C: Arm>(case: &C, location: &'static Location<'static>) -> Option<C::Output> {
+    let (_, outcome) =
+        queue_and_sleep(&Only(case), Deadline::Past, Order::Biased, false, location)?;
+    Some(case.finish(outcome))
+}
+
+#[derive(Clone, Copy)]
+enum Deadline {
+    Never,
+    At(Instant),
+    /// Do not sleep at all, except for a peer that completes by itself.
+    Past,
+}
+
+impl From<Option<Instant>> for Deadline {
+    fn from(deadline: Option<Instant>) -> Self {
+        deadline.map_or(Self::Never, Self::At)
+    }
+}
+
+/// The nodes of a wait that stands in queues; leaving them is its drop.
+struct Queued<'a, A: Arms + ?Sized> {
+    arms: &'a A,
+    waiter: &'a Waiter,
+    nodes: &'a [Node],
+    watch: bool,
+    brief: bool,
+}
+
+impl<'a, A: Arms + ?Sized> Queued<'a, A> {
+    fn registration(&self, arm: usize) -> Registration<'a> {
+        Registration {
+            waiter: self.waiter,
+            node: &self.nodes[arm],
+            arm,
+            watch: self.watch,
+            brief: self.brief,
+        }
+    }
+
+    /// Queues on every arm, or until one wins.
+    fn enqueue(&self, start: usize) -> Option<usize> {
+        let n = self.arms.len();
+        (start..n).chain(0..start).find_map(|i| {
+            self.arms.arm(i).enqueue(&self.registration(i));
+            self.waiter.ready()
+        })
+    }
+
+    /// Looks again at every arm (`all`), or at those whose deadline has passed.
+    fn recheck(&self, all: bool) -> Option<usize> {
+        (0..self.arms.len()).find_map(|i| {
+            let arm = self.arms.arm(i);
+            if all || arm.deadline().is_some_and(|d| d <= clock::now()) {
+                arm.recheck(&self.registration(i));
+            }
+            self.waiter.ready()
+        })
+    }
+
+    /// The earliest moment at which an arm becomes ready by the clock.
+    fn deadline(&self) -> Option<Instant> {
+        (0..self.arms.len())
+            .filter_map(|i| self.arms.arm(i).deadline())
+            .min()
+    }
+
+    fn kind(&self) -> WaitKind {
+        if self.arms.len() == 1 {
+            self.arms.arm(0).kind()
+        } else {
+            WaitKind::Select
+        }
+    }
+
+    /// Ends the wait with the arm that won: leaves the other queues.
+    fn won(self, arm: usize) -> Won {
+        let this = std::mem::ManuallyDrop::new(self);
+        leave(this.arms, this.nodes, Some(arm));
+        (arm, this.nodes[arm].outcome())
+    }
+}
+
+impl<A: Arms + ?Sized> Drop for Queued<'_, A> {
+    fn drop(&mut self) {
+        give_up(self.arms, self.waiter, self.nodes, self.watch);
+    }
+}
+
+fn leave<A: Arms + ?Sized>(arms: &A, nodes: &[Node], winner: Option<usize>) {
+    for (i, node) in nodes.iter().enumerate().take(arms.len()) {
+        if Some(i) != winner {
+            arms.arm(i).dequeue(node);
+        }
+    }
+}
+
+/// Ends a wait whose result nobody wants.
+fn give_up<A: Arms + ?Sized>(arms: &A, waiter: &Waiter, nodes: &[Node], watch: bool) {
+    let won = waiter.abort(true).ok().flatten();
+    leave(arms, nodes, won);
+    if let Some(arm) = won.filter(|_| !watch) {
+        arms.arm(arm).abandon(nodes[arm].outcome());
+    }
+}
+
+#[cold]
+fn queue_and_sleep<A: Arms + ?Sized>(
+    arms: &A,
+    deadline: Deadline,
+    order: Order,
+    watch: bool,
+    location: &'static Location<'static>,
+) -> Option<Won> {
+    let n = arms.len();
+    let waiter = if n == 1 {
+        Waiter::single()
+    } else {
+        Waiter::many()
+    };
+    const SMALL: usize = 4;
+    if n <= SMALL {
+        let nodes: [Node; SMALL] = std::array::from_fn(|_| Node::new());
+        sleep(arms, &waiter, &nodes[..n], deadline, order, watch, location)
+    } else {
+        let nodes: Vec<Node> = (0..n).map(|_| Node::new()).collect();
+        sleep(arms, &waiter, &nodes, deadline, order, watch, location)
+    }
+}
+
+fn sleep<A: Arms + ?Sized>(
+    arms: &A,
+    waiter: &Waiter,
+    nodes: &[Node],
+    given: Deadline,
+    order: Order,
+    watch: bool,
+    location: &'static Location<'static>,
+) -> Option<Won> {
+    Parker::with_current(|parker| {
+        let n = arms.len();
+        let brief = matches!(given, Deadline::Past);
+        waiter.set_wake(Wake::Thread(Arc::clone(parker)));
+        let start = if order == Order::Biased || n < 2 {
+            0
+        } else {
+            hooks::random_below(n)
+        };
+        let queued = Queued {
+            arms,
+            waiter,
+            nodes,
+            watch,
+            brief,
+        };
+        if let Some(arm) = queued.enqueue(start).or_else(|| spin(waiter, brief)) {
+            return Some(queued.won(arm));
+        }
+        let mut deadline = given;
+        let mut waiting = None;
+        loop {
+            if let Some(arm) = waiter.ready() {
+                return Some(queued.won(arm));
+            }
+            let expired = match deadline {
+                Deadline::Never => false,
+                Deadline::At(at) => at <= clock::now(),
+                Deadline::Past => true,
+            };
+            if expired {
+                match waiter.abort(false) {
+                    Ok(None) => return None,
+                    Ok(Some(arm)) => return Some(queued.won(arm)),
+                    // An offer holds us, and its completion is under way.
+                    Err(_) => deadline = Deadline::Never,
+                }
+            }
+            waiting.get_or_insert_with(|| goroutine::waiting(queued.kind(), location));
+            let until = match deadline {
+                Deadline::At(at) => Some(queued.deadline().map_or(at, |due| due.min(at))),
+                Deadline::Never | Deadline::Past => queued.deadline(),
+            };
+            parker.park(until);
+            if waiter.ready().is_some() {
+                continue;
+            }
+            let spent = waiter.set_wake(Wake::Thread(Arc::clone(parker))) == WakeSet::Anew;
+            if spent {
+                // An offer that held us has fallen through: our own deadline counts again.
+                deadline = given;
+            }
+            queued.recheck(spent);
+        }
+    })
+}
+
+/// Waits a little for a peer that is already on its way: much less than a sleep costs.
+fn spin(waiter: &Waiter, brief: bool) -> Option<usize> {
+    const TURNS: u32 = 200;
+    if brief || !multicore() {
+        return None;
+    }
+    (0..TURNS).find_map(|_| {
+        spin_loop();
+        waiter.ready()
+    })
+}
+
+/// A wait as a task makes it. [`poll_won`](Self::poll_won) is a future's poll; `N` is an
+/// array of as many nodes as there are arms.
+pub struct Pending<A: Arms, N: AsRef<[Node]>> {
+    arms: A,
+    nodes: N,
+    waiter: Option<Waiter>,
+    alarm: Alarm,
+    order: Order,
+    watch: bool,
+    location: &'static Location<'static>,
+    _pinned: PhantomPinned,
+}
+
+impl<A: Arms, const N: usize> Pending<A, [Node; N]> {
+    /// A wait on `arms`, of which there are `N`; it begins with its first poll.
+    pub fn new(arms: A, order: Order, watch: bool, location: &'static Location<'static>) -> Self {
+        debug_assert_eq!(arms.len(), N);
+        Self::with_nodes(
+            arms,
+            std::array::from_fn(|_| Node::new()),
+            order,
+            watch,
+            location,
+        )
+    }
+}
+
+impl<A: Arms> Pending<A, Box<[Node]>> {
+    /// A wait on any number of arms; it begins with its first poll.
+    pub fn boxed(arms: A, order: Order, watch: bool, location: &'static Location<'static>) -> Self {
+        let nodes = (0..arms.len()).map(|_| Node::new()).collect();
+        Self::with_nodes(arms, nodes, order, watch, location)
+    }
+}
+
+impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
+    fn with_nodes(
+        arms: A,
+        nodes: N,
+        order: Order,
+        watch: bool,
+        location: &'static Location<'static>,
+    ) -> Self {
+        Self {
+            arms,
+            nodes,
+            waiter: None,
+            alarm: Alarm::new(),
+            order,
+            watch,
+            location,
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// The arms.
+    pub fn arms(&self) -> &A {
+        &self.arms
+    }
+
+    /// Polls: looks, queues, or sees which arm has won. The caller finishes that arm
+    /// before it does anything else. Polled again after that, it waits anew.
+    pub fn poll_won(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Won> {
+        // SAFETY: nothing is moved out; nodes and waiter stay where they are pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        hooks::switch_point();
+        if this.waiter.is_none() {
+            if this.watch {
+                let ready = |&i: &usize| this.arms.arm(i).probe().ready;
+                if let Some(i) = (0..this.arms.len()).find(ready) {
+                    return Poll::Ready((i, Outcome(0)));
+                }
+            } else if let Some(won) = look(&this.arms, this.order) {
+                return Poll::Ready(won);
+            }
+        }
+        this.poll_queued(cx)
+    }
+
+    fn poll_queued(&mut self, cx: &mut Context<'_>) -> Poll<Won> {
+        let n = self.arms.len();
+        let first = self.waiter.is_none();
+        let waiter = self.waiter.get_or_insert_with(|| {
+            if n == 1 {
+                Waiter::single()
+            } else {
+                Waiter::many()
+            }
+        });
+        let queued = std::mem::ManuallyDrop::new(Queued {
+            arms: &self.arms,
+            waiter,
+            nodes: self.nodes.as_ref(),
+            watch: self.watch,
+            brief: false,
+        });
+        let spent = waiter.set_wake(Wake::Task(cx.waker().clone())) == WakeSet::Anew;
+        let won = if first {
+            let biased = self.order == Order::Biased || n < 2;
+            queued.enqueue(if biased { 0 } else { hooks::random_below(n) })
+        } else {
+            waiter.ready().or_else(|| queued.recheck(spent))
+        };
+        if let Some(arm) = won.or_else(|| {
+            // Set the alarm, then look once more: time may have passed meanwhile.
+            let due = queued.deadline()?;
+            self.alarm.set(due, cx.waker());
+            queued.recheck(false)
+        }) {
+            let won = std::mem::ManuallyDrop::into_inner(queued).won(arm);
+            self.waiter = None;
+            self.alarm.cancel();
+            return Poll::Ready(won);
+        }
+        if let Some(goroutine) = goroutine::try_current().filter(|g| g.spawned_at().is_some()) {
+            goroutine.set_wait_site(Some(WaitSite {
+                kind: queued.kind(),
+                location: self.location,
+                since: Instant::now(),
+            }));
+        }
+        Poll::Pending
+    }
+}
+
+impl<A: Arms, N: AsRef<[Node]>> Drop for Pending<A, N> {
+    fn drop(&mut self) {
+        if let Some(waiter) = &self.waiter {
+            give_up(&self.arms, waiter, self.nodes.as_ref(), self.watch);
+        }
+    }
+}
+
+impl<A: Arms, N: AsRef<[Node]>> fmt::Debug for Pending<A, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending")
+            .field("n_arms", &self.arms.len())
+            .field("waiter", &self.waiter)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One case as a future. Cancel-safe: dropped before it completes, it has taken nothing.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct CaseFuture<C: Arm>(Pending<Only<C>, [Node; 1]>);
+
+impl<C: Arm> CaseFuture<C> {
+    /// Waits for `case`; `location` is what dumps show.
+    pub fn new(case: C, location: &'static Location<'static>) -> Self {
+        Self(Pending::new(Only(case), Order::Biased, false, location))
+    }
+
+    /// The case.
+    pub fn case(&self) -> &C {
+        &self.0.arms.0
+    }
+}
+
+impl<C: Arm> Future for CaseFuture<C> {
+    type Output = C::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Output> {
+        // SAFETY: the field is pinned with the whole and never moved out.
+        let mut pending = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
+        let (_, outcome) = std::task::ready!(pending.as_mut().poll_won(cx));
+        Poll::Ready(pending.arms.0.finish(outcome))
+    }
+}

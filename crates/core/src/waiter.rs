@@ -1,0 +1,332 @@
+//! One blocked goroutine: whom to wake, and the claim word that is won exactly once.
+//!
+//! A waiter is queued on one or many cases at the same time, and whoever can serve one
+//! of them must first win its word.
+//!
+//! ```text
+//! word: | arm (from bit 3) | BUSY (bit 2) | phase (bits 0-1) |
+//!
+//!  OPEN ──claim──▶ CLAIMED(arm) ──ready──▶ READY(arm)        the end
+//!   │ ▲                ▲
+//!   │ └──unreserve──┐  │ claim_reserved
+//!   └──reserve──▶ RESERVED
+//!
+//!  OPEN, or RESERVED where that may be left ──abort──▶ READY(ABORTED)
+//! ```
+//!
+//! - **OPEN**: anybody who holds the lock of a queue the waiter stands in may claim it.
+//! - **CLAIMED**: the winner writes the outcome and takes the wake. Short: the winner
+//!   holds the queue's lock and runs no foreign code meanwhile.
+//! - **READY**: outcome and payload are visible; the winner touches the waiter no more,
+//!   so its owner may free it once it has left the other queues.
+//! - **RESERVED**: an offer (a chosen, uncompleted send) holds the waiter; other queues
+//!   pass it over. It goes back to OPEN if the offer is dropped.
+//! - **BUSY**: somebody holds the word for a few instructions, to claim two waiters at
+//!   once or to change the wake; others spin.
+//!
+//! **Two waiters at once** ([`claim_both`]): a select that stands in queues and meets a
+//! peer must win its own word and the peer's, or neither. Both are held BUSY in the order
+//! of their ids, so two selects that meet each other on two channels cannot wait for one
+//! another in a circle, and exactly one of the two pairings happens.
+//!
+//! **Read everything, then publish, then touch nothing.** A waiter lives on its owner's
+//! stack or in its future. A claimer may touch it only while the owner cannot leave: under
+//! the lock of a queue it still stands in, or between CLAIMED and READY.
+#![allow(unsafe_code)]
+
+use std::fmt;
+
+use crate::shim::atomic::{AtomicUsize, Ordering};
+use crate::shim::{UnsafeCell, spin_loop, thread, unique_id};
+use crate::wake::{Wake, WakeList};
+
+const OPEN: usize = 0;
+const RESERVED: usize = 1;
+const CLAIMED: usize = 2;
+const READY: usize = 3;
+const PHASE: usize = 3;
+const BUSY: usize = 4;
+const ARM: u32 = 3;
+const ABORTED: usize = usize::MAX >> ARM;
+
+/// One blocked goroutine.
+pub struct Waiter {
+    word: AtomicUsize,
+    // 0: stands in one queue only, whose lock orders all who would claim it.
+    id: u64,
+    // Written by the owner before the waiter is queued or while it holds BUSY; taken by
+    // the claimer between CLAIMED and READY, or under BUSY.
+    wake: UnsafeCell<Option<Wake>>,
+}
+
+// SAFETY: `wake` is the only field that is not Sync by itself; the word grants access to
+// it to one thread at a time, as described on it.
+unsafe impl Sync for Waiter {}
+
+/// What [`Waiter::set_wake`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WakeSet {
+    /// An arm has won; nobody needs to be woken.
+    TooLate,
+    /// The wake before was still there.
+    Replaced,
+    /// There was none: never set, or spent by an offer that let the waiter go, in which
+    /// case every arm must be looked at again.
+    Anew,
+}
+
+/// Why a waiter could not be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Another arm has won it, or its owner gave up.
+    Gone,
+    /// An offer holds it; it may become open again.
+    Reserved,
+}
+
+/// Which of two waiters could not be claimed. See [`claim_both`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unpaired {
+    /// The first.
+    First(Taken),
+    /// The second.
+    Second(Taken),
+}
+
+impl Waiter {
+    /// A waiter for one queue.
+    pub fn single() -> Self {
+        Self::with_id(0)
+    }
+
+    /// A waiter that may stand in many queues.
+    pub fn many() -> Self {
+        Self::with_id(unique_id())
+    }
+
+    fn with_id(id: u64) -> Self {
+        Self {
+            word: AtomicUsize::new(OPEN),
+            id,
+            wake: UnsafeCell::new(None),
+        }
+    }
+
+    /// The arm that won, once its outcome is visible. Waits out a claim under way.
+    pub fn ready(&self) -> Option<usize> {
+        loop {
+            // ORDERING: Acquire pairs with the Release in `publish`.
+            let word = self.word.load(Ordering::Acquire);
+            match word & PHASE {
+                READY => return Some(word >> ARM),
+                CLAIMED => spin_loop(),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Whether an offer holds it.
+    pub fn is_reserved(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & PHASE == RESERVED
+    }
+
+    /// Sets whom to wake.
+    pub fn set_wake(&self, wake: Wake) -> WakeSet {
+        if self
+            .hold(|phase| phase == OPEN || phase == RESERVED)
+            .is_err()
+        {
+            return WakeSet::TooLate;
+        }
+        // SAFETY: BUSY is held, which keeps every claimer off `wake`.
+        let old = self.wake.with_mut(|w| unsafe { (*w).replace(wake) });
+        self.release();
+        if old.is_some() {
+            WakeSet::Replaced
+        } else {
+            WakeSet::Anew
+        }
+    }
+
+    /// Claims it for `arm`; the caller holds the lock of the queue of that arm.
+    pub(crate) fn claim(&self, arm: usize) -> Result<(), Taken> {
+        self.hold(|phase| phase == OPEN)?;
+        self.word.store(CLAIMED | arm << ARM, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Claims it for `arm` although an offer holds it; the caller is that offer.
+    pub(crate) fn claim_reserved(&self, arm: usize) -> Result<(), Taken> {
+        self.hold(|phase| phase == RESERVED)?;
+        self.word.store(CLAIMED | arm << ARM, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Publishes the outcome of a claim and collects the wake. Nothing may be touched
+    /// after this: the owner may free the waiter.
+    pub(crate) fn publish(&self, wakes: &mut WakeList) {
+        // SAFETY: the word is CLAIMED by the caller, which keeps everyone else off `wake`.
+        let wake = self.wake.with_mut(|w| unsafe { (*w).take() });
+        let word = self.word.load(Ordering::Relaxed);
+        debug_assert_eq!(word & PHASE, CLAIMED);
+        // ORDERING: Release pairs with the Acquire in `ready`.
+        self.word.store(word | READY, Ordering::Release);
+        if let Some(wake) = wake {
+            wakes.push(wake);
+        }
+    }
+
+    /// Publishes a claim that the owner made itself: nobody is to be woken.
+    pub(crate) fn publish_to_self(&self) {
+        let word = self.word.load(Ordering::Relaxed);
+        debug_assert_eq!(word & PHASE, CLAIMED);
+        self.word.store(word | READY, Ordering::Release);
+    }
+
+    /// Lets an offer hold it.
+    pub(crate) fn reserve(&self) -> Result<(), Taken> {
+        self.hold(|phase| phase == OPEN)?;
+        self.word.store(RESERVED, Ordering::Release);
+        Ok(())
+    }
+
+    /// Ends an offer's hold without serving. The owner is woken, since other queues have
+    /// passed it over meanwhile.
+    pub(crate) fn unreserve(&self, wakes: &mut WakeList) {
+        if self.hold(|phase| phase == RESERVED).is_err() {
+            return;
+        }
+        // SAFETY: BUSY is held, which keeps everyone else off `wake`.
+        let wake = self.wake.with_mut(|w| unsafe { (*w).take() });
+        self.word.store(OPEN, Ordering::Release);
+        if let Some(wake) = wake {
+            wakes.push(wake);
+        }
+    }
+
+    /// Ends the wait from its owner's side, so that nobody claims it any more; `force`
+    /// also takes it from an offer. Returns the arm that had won before, if one had, and
+    /// `Err` if an offer holds it.
+    pub fn abort(&self, force: bool) -> Result<Option<usize>, Taken> {
+        match self.hold(|phase| phase == OPEN || force && phase == RESERVED) {
+            Ok(()) => {
+                self.word.store(READY | ABORTED << ARM, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(Taken::Reserved) => Err(Taken::Reserved),
+            Err(Taken::Gone) => Ok(self.ready().filter(|&arm| arm != ABORTED)),
+        }
+    }
+
+    /// Whether the one to be woken is a thread, which can complete an offer by itself.
+    pub(crate) fn is_thread(&self) -> bool {
+        if self.hold(|phase| phase == OPEN).is_err() {
+            return false;
+        }
+        // SAFETY: BUSY is held, which keeps everyone else off `wake`.
+        let thread = self
+            .wake
+            .with(|w| unsafe { (*w).as_ref().is_some_and(Wake::is_thread) });
+        self.release();
+        thread
+    }
+
+    /// Sets BUSY if the phase is one of those wanted.
+    fn hold(&self, wanted: impl Fn(usize) -> bool) -> Result<(), Taken> {
+        let mut turns = 0_u32;
+        loop {
+            let word = self.word.load(Ordering::Relaxed);
+            let phase = word & PHASE;
+            if !wanted(phase) {
+                return Err(if phase == RESERVED {
+                    Taken::Reserved
+                } else {
+                    Taken::Gone
+                });
+            }
+            // ORDERING: Acquire pairs with the Release of whoever held or set it before,
+            // so that `wake` is seen as they left it.
+            if word & BUSY == 0
+                && self
+                    .word
+                    .compare_exchange_weak(word, word | BUSY, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok()
+            {
+                return Ok(());
+            }
+            // The holder is a few instructions from letting go, unless it was preempted.
+            turns += 1;
+            if turns % 64 == 0 {
+                thread::yield_now();
+            } else {
+                spin_loop();
+            }
+        }
+    }
+
+    fn release(&self) {
+        let word = self.word.load(Ordering::Relaxed);
+        self.word.store(word & !BUSY, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.word.load(Ordering::Relaxed);
+        let phase = ["open", "reserved", "claimed", "ready"][word & PHASE];
+        f.debug_struct("Waiter")
+            .field("id", &self.id)
+            .field("phase", &phase)
+            .finish()
+    }
+}
+
+/// What becomes of the first of two waiters claimed together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pairing {
+    /// Both are claimed.
+    Claim,
+    /// The first is only reserved: the second has made it an offer.
+    Reserve,
+}
+
+/// Claims `first` for its arm (or reserves it) and `second` for its own, or neither. The
+/// caller holds the lock of a queue in which at least one stands, and is the owner of, or
+/// holds a queue lock of, the other.
+pub(crate) fn claim_both(
+    first: (&Waiter, usize),
+    second: (&Waiter, usize),
+    pairing: Pairing,
+) -> Result<(), Unpaired> {
+    debug_assert!(
+        !std::ptr::eq(first.0, second.0),
+        "a waiter is never its own peer"
+    );
+    let open = |phase| phase == OPEN;
+    // In the order of ids: a circle of holders, each waiting for the next, cannot close.
+    if first.0.id <= second.0.id {
+        first.0.hold(open).map_err(Unpaired::First)?;
+        if let Err(taken) = second.0.hold(open) {
+            first.0.release();
+            return Err(Unpaired::Second(taken));
+        }
+    } else {
+        second.0.hold(open).map_err(Unpaired::Second)?;
+        if let Err(taken) = first.0.hold(open) {
+            second.0.release();
+            return Err(Unpaired::First(taken));
+        }
+    }
+    second
+        .0
+        .word
+        .store(CLAIMED | second.1 << ARM, Ordering::Relaxed);
+    match pairing {
+        Pairing::Claim => first
+            .0
+            .word
+            .store(CLAIMED | first.1 << ARM, Ordering::Relaxed),
+        Pairing::Reserve => first.0.word.store(RESERVED, Ordering::Release),
+    }
+    Ok(())
+}
