@@ -193,3 +193,38 @@ impl<C: Arm> Arm for Option<C> {
             .finish(outcome)
     }
 }
+
+/// What may stand as an arm: a thing that is a case, a reference to one, or an `Option`
+/// of one, whose `None` is never ready. Reached by the macros through method probing.
+#[doc(hidden)]
+pub trait AsCase {
+    /// The case.
+    type Case<'a>: Arm
+    where
+        Self: 'a;
+
+    /// Makes the case.
+    fn __case(&self) -> Self::Case<'_>;
+}
+
+impl<C: AsCase + ?Sized> AsCase for &C {
+    type Case<'a>
+        = C::Case<'a>
+    where
+        Self: 'a;
+
+    fn __case(&self) -> Self::Case<'_> {
+        (**self).__case()
+    }
+}
+
+impl<C: AsCase> AsCase for Option<C> {
+    type Case<'a>
+        = Option<C::Case<'a>>
+    where
+        Self: 'a;
+
+    fn __case(&self) -> Self::Case<'_> {
+        self.as_ref().map(AsCase::__case)
+    }
+}

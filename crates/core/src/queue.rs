@@ -39,6 +39,7 @@ struct Links {
     next: Option<NonNull<Node>>,
     linked: bool,
     reserved: bool,
+    watch: bool,
     waiter: *const Waiter,
     arm: usize,
     payload: *const (),
@@ -58,6 +59,7 @@ impl Node {
                 next: None,
                 linked: false,
                 reserved: false,
+                watch: false,
                 waiter: ptr::null(),
                 arm: 0,
                 payload: ptr::null(),
@@ -79,6 +81,12 @@ impl Node {
         // SAFETY: the waiter is CLAIMED by the caller: no other writer, and the owner
         // reads only after READY.
         self.outcome.with_mut(|o| unsafe { *o = outcome });
+    }
+
+    /// Whether it was queued only to be told of readiness. Read under the lock of the
+    /// queue's owner, who may keep such nodes in a queue of their own.
+    pub fn is_watch(&self) -> bool {
+        self.get().watch
     }
 
     // Both: the caller holds the lock of the queue the node is in or about to enter.
@@ -126,6 +134,16 @@ impl Registration<'_> {
     /// What is in the way.
     pub fn claim_self(&self) -> Result<(), Taken> {
         self.waiter.claim(self.arm)
+    }
+
+    /// As [`claim_self`](Self::claim_self), but only if `take` gives something; that runs
+    /// while others wait for the word, so it must be a few instructions.
+    ///
+    /// # Errors
+    ///
+    /// What is in the way; `take` has not run then.
+    pub fn claim_self_if<R>(&self, take: impl FnOnce() -> Option<R>) -> Result<Option<R>, Taken> {
+        self.waiter.claim_if(self.arm, take)
     }
 
     /// Ends a won claim of this arm with `outcome`.
@@ -197,15 +215,6 @@ pub enum PairReserve {
     Nobody,
 }
 
-/// What [`Queue::first`] tells.
-#[derive(Clone, Copy, Debug)]
-pub struct First {
-    /// What its owner queued it with.
-    pub payload: *const (),
-    /// Whether a thread waits there, and still waits: it completes an offer by itself.
-    pub thread: bool,
-}
-
 impl Queue {
     /// An empty queue.
     pub const fn new() -> Self {
@@ -258,6 +267,7 @@ impl Queue {
                 next: None,
                 linked: true,
                 reserved,
+                watch: reg.watch,
                 waiter: reg.waiter,
                 arm: reg.arm,
                 payload,
@@ -423,23 +433,36 @@ impl Queue {
         links.linked && !links.reserved
     }
 
-    /// The payload and waiter of the first that no offer holds; another arm may have won it.
-    pub fn first(&self) -> Option<First> {
-        let mut at = self.head;
-        while let Some(node) = at {
-            // SAFETY: linked nodes live.
-            let links = unsafe { node.as_ref() }.get();
-            if !links.reserved {
-                // SAFETY: the node is linked, so its owner has not left.
-                let thread = unsafe { &*links.waiter }.is_thread();
-                return Some(First {
-                    payload: links.payload,
-                    thread,
-                });
+    /// Wins the first waiter that can be served if its payload is `wanted`; whoever is
+    /// behind it is not overtaken by looking further.
+    pub fn claim_first_if(&mut self, wanted: impl Fn(*const ()) -> bool) -> Option<Claimed> {
+        self.find(false, |waiter, arm, payload| {
+            let won = if wanted(payload) {
+                waiter.claim(arm)
+            } else {
+                waiter.is_open()
+            };
+            match won {
+                Ok(()) if wanted(payload) => Step::Take,
+                Ok(()) => Step::Stop,
+                Err(Taken::Gone) => Step::Unlink,
+                Err(Taken::Reserved) => Step::Pass,
             }
-            at = links.next;
-        }
-        None
+        })
+    }
+
+    /// Wins the first waiter that can be served among those whose payload is `wanted`.
+    pub fn claim_if(&mut self, wanted: impl Fn(*const ()) -> bool) -> Option<Claimed> {
+        self.find(false, |waiter, arm, payload| {
+            if !wanted(payload) {
+                return Step::Pass;
+            }
+            match waiter.claim(arm) {
+                Ok(()) => Step::Take,
+                Err(Taken::Gone) => Step::Unlink,
+                Err(Taken::Reserved) => Step::Pass,
+            }
+        })
     }
 
     /// Goes from the front over the nodes that are (or are not) reserved here, and does

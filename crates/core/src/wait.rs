@@ -65,11 +65,25 @@ impl<C: Case> Arms for Only<C> {
     }
 }
 
-/// No further case: the end of a typed list.
+/// No case: where a typed list begins.
 #[derive(Clone, Copy, Debug)]
-pub struct End;
+pub struct Empty;
 
-impl Arms for End {
+impl Empty {
+    /// A list of `case` alone.
+    pub fn and<C: Case>(self, case: C) -> And<Self, C> {
+        And(self, case)
+    }
+}
+
+impl<R: Arms, C: Case> And<R, C> {
+    /// This list and `case` after it.
+    pub fn and<D: Case>(self, case: D) -> And<Self, D> {
+        And(self, case)
+    }
+}
+
+impl Arms for Empty {
     fn len(&self) -> usize {
         0
     }
@@ -78,17 +92,23 @@ impl Arms for End {
     }
 }
 
-/// A case and those after it: a list that keeps its arms' types, so that a future over
-/// it is `Send` when they are.
+/// A list of cases and one more: it keeps its arms' types, so that a future over it is
+/// `Send` when they are.
 #[derive(Clone, Copy, Debug)]
-pub struct List<C, R>(pub C, pub R);
+pub struct And<R, C>(pub R, pub C);
 
-impl<C: Case, R: Arms> Arms for List<C, R> {
+impl<R: Arms, C: Case> Arms for And<R, C> {
+    #[inline]
     fn len(&self) -> usize {
-        1 + self.1.len()
+        self.0.len() + 1
     }
+    #[inline]
     fn arm(&self, i: usize) -> &dyn Case {
-        if i == 0 { &self.0 } else { self.1.arm(i - 1) }
+        if i == self.0.len() {
+            &self.1
+        } else {
+            self.0.arm(i)
+        }
     }
 }
 
@@ -504,6 +524,44 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
             }
         }
         this.poll_queued(cx)
+    }
+
+    /// As [`poll_won`](Self::poll_won), but gives up with `None` once `deadline` passes.
+    pub fn poll_until(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        deadline: Option<Instant>,
+    ) -> Poll<Option<Won>> {
+        if let Poll::Ready(won) = self.as_mut().poll_won(cx) {
+            return Poll::Ready(Some(won));
+        }
+        let Some(deadline) = deadline else {
+            return Poll::Pending;
+        };
+        // SAFETY: nothing is moved out; nodes and waiter stay where they are pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        let due = (0..this.arms.len())
+            .filter_map(|i| this.arms.arm(i).deadline())
+            .min();
+        this.alarm
+            .set(due.map_or(deadline, |due| due.min(deadline)), cx.waker());
+        if deadline > clock::now() {
+            return Poll::Pending;
+        }
+        let Some(waiter) = &this.waiter else {
+            return Poll::Pending;
+        };
+        let won = match waiter.abort(false) {
+            Ok(won) => won,
+            // An offer holds us; its end wakes us.
+            Err(_) => return Poll::Pending,
+        };
+        let nodes = this.nodes.as_ref();
+        leave(&this.arms, nodes, won);
+        let won = won.map(|arm| (arm, nodes[arm].outcome()));
+        this.waiter = None;
+        this.alarm.cancel();
+        Poll::Ready(won)
     }
 
     fn poll_queued(&mut self, cx: &mut Context<'_>) -> Poll<Won> {

@@ -155,6 +155,21 @@ impl Waiter {
         Ok(())
     }
 
+    /// Claims it for `arm` if `take` gives something, otherwise leaves it open.
+    pub(crate) fn claim_if<R>(
+        &self,
+        arm: usize,
+        take: impl FnOnce() -> Option<R>,
+    ) -> Result<Option<R>, Taken> {
+        self.hold(|phase| phase == OPEN)?;
+        let taken = take();
+        match taken {
+            Some(_) => self.word.store(CLAIMED | arm << ARM, Ordering::Relaxed),
+            None => self.release(),
+        }
+        Ok(taken)
+    }
+
     /// Claims it for `arm` although an offer holds it; the caller is that offer.
     pub(crate) fn claim_reserved(&self, arm: usize) -> Result<(), Taken> {
         self.hold(|phase| phase == RESERVED)?;
@@ -215,6 +230,15 @@ impl Waiter {
             }
             Err(Taken::Reserved) => Err(Taken::Reserved),
             Err(Taken::Gone) => Ok(self.ready().filter(|&arm| arm != ABORTED)),
+        }
+    }
+
+    /// Whether it could be claimed at this instant.
+    pub(crate) fn is_open(&self) -> Result<(), Taken> {
+        match self.word.load(Ordering::Relaxed) & PHASE {
+            OPEN => Ok(()),
+            RESERVED => Err(Taken::Reserved),
+            _ => Err(Taken::Gone),
         }
     }
 

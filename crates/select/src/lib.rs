@@ -1,1 +1,147 @@
-//! Placeholder.
+//! Channels and select, for threads and tasks alike.
+//!
+//! A superset of `crossbeam-channel` 0.5: `use rendez_select as crossbeam_channel;`
+//! compiles and behaves. On top of it every operation that waits has an awaiting form on
+//! the same object, on any executor, and every such future is cancel-safe.
+//!
+//! ```
+//! use rendez_select::{bounded, select};
+//!
+//! let (jobs, queue) = bounded(8);
+//! let (quit, quitting) = bounded::<()>(0);
+//! jobs.send(1).unwrap();
+//! drop(quit);
+//! // Both arms are ready: one is chosen at random.
+//! select! {
+//!     recv(queue) -> job => assert_eq!(job, Ok(1)),
+//!     recv(quitting) -> gone => assert!(gone.is_err()),
+//! }
+//! ```
+//!
+//! # Guarantees
+//!
+//! - Values of one sender arrive in the order sent.
+//! - Waiting receivers and waiting senders are served in the order they came; nobody,
+//!   the `try_` forms included, overtakes one who waits.
+//! - Every value is received exactly once or given back to its sender, whatever is
+//!   dropped, closed or cancelled when.
+//! - A future that waits to receive is served by a *grant* of one value, which stays in
+//!   the channel until the future comes for it. It withholds one value at most; dropped,
+//!   its grant passes to the next. A value that so returns with nobody waiting is
+//!   received first, and counts neither in `len` nor towards the capacity.
+//! - A `send` arm that is chosen but not yet completed is an *offer*: its receiver is
+//!   reserved, not served. If the arm's value expression panics, the receiver waits on
+//!   at the head of its queue.
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+mod chan;
+mod error;
+mod iter;
+mod macros;
+mod permit;
+mod receiver;
+mod select;
+mod sender;
+mod timer;
+
+use std::time::{Duration, Instant};
+
+use rendez_core::clock;
+use rendez_core::shim::Arc;
+
+use crate::chan::Chan;
+use crate::receiver::Source;
+use crate::timer::{At, Tick};
+
+pub use crate::error::{
+    ReadyTimeoutError, RecvError, RecvTimeoutError, SelectTimeoutError, SendError,
+    SendTimeoutError, TryReadyError, TryRecvError, TrySelectError, TrySendError,
+};
+pub use crate::iter::{IntoIter, Iter, RecvStream, TryIter};
+pub use crate::permit::{Permit, ReserveFuture};
+pub use crate::receiver::{Receiver, RecvFuture};
+pub use crate::select::{Select, SelectedOperation};
+pub use crate::sender::{SendFuture, Sender};
+
+/// Makes a channel that holds at most `cap` values. With capacity 0 nothing is held: a
+/// send completes when a receiver takes the value (a rendezvous).
+///
+/// # Examples
+///
+/// ```
+/// let (tx, rx) = rendez_select::bounded(1);
+/// tx.send(1).unwrap();
+/// assert!(tx.try_send(2).is_err());
+/// assert_eq!(rx.recv(), Ok(1));
+/// ```
+pub fn bounded<T>(cap: usize) -> (Sender<T>, Receiver<T>) {
+    channel(Some(cap))
+}
+
+/// Makes a channel that holds any number of values: a send never waits.
+///
+/// # Examples
+///
+/// ```
+/// let (tx, rx) = rendez_select::unbounded();
+/// tx.send(1).unwrap();
+/// tx.send(2).unwrap();
+/// assert_eq!(rx.try_iter().collect::<Vec<_>>(), [1, 2]);
+/// ```
+pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+    channel(None)
+}
+
+fn channel<T>(cap: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    let chan = Arc::new(Chan::new(cap));
+    let receiver = Receiver {
+        source: Source::Chan(Arc::clone(&chan)),
+    };
+    (Sender { chan }, receiver)
+}
+
+/// A receiver that gets one message, the current instant, after `duration`. A duration
+/// beyond all time never comes.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use rendez_select::{after, never, select};
+///
+/// select! {
+///     recv(never::<()>()) -> _ => unreachable!(),
+///     recv(after(Duration::from_millis(1))) -> _ => {}
+/// }
+/// ```
+pub fn after(duration: Duration) -> Receiver<Instant> {
+    clock::deadline_after(duration).map_or_else(never, at)
+}
+
+/// A receiver that gets one message at `when`.
+pub fn at(when: Instant) -> Receiver<Instant> {
+    Receiver {
+        source: Source::At(Arc::new(At::new(when)), |instant| instant),
+    }
+}
+
+/// A receiver that never gets a message: in a select, an arm that is never ready.
+pub fn never<T>() -> Receiver<T> {
+    Receiver {
+        source: Source::Never,
+    }
+}
+
+/// A receiver that gets a message each `period`, holding at most one: a receiver that
+/// comes late misses those in between.
+pub fn tick(period: Duration) -> Receiver<Instant> {
+    let now = clock::now();
+    if now.checked_add(period).is_none() {
+        return never();
+    }
+    Receiver {
+        source: Source::Tick(Arc::new(Tick::new(now, period)), |instant| instant),
+    }
+}

@@ -1,0 +1,322 @@
+//! What a channel's lock guards, and the moves between its parts.
+//!
+//! ```text
+//! buf = [ oldest ......................... newest ]
+//!         granted + returned + counted = buf.len()
+//! ```
+//!
+//! - **granted**: values reserved for receivers already served (a future, a select arm)
+//!   that have not come for them yet. Whoever comes takes the front.
+//! - **returned**: values without a place of their own: their grant was dropped with
+//!   nobody else waiting, or an offer was completed after its receiver had gone.
+//! - **counted**: what `len` says, at most the capacity.
+//! - **offers**: permits out: a slot, or at capacity 0 a receiver, held for a value that
+//!   is still to come.
+//!
+//! Invariants when the lock is released:
+//!
+//! 1. An available value (not granted) and an open receiver: never both.
+//! 2. Room (counted + offers below the capacity) and an open sender: never both.
+//! 3. An open receiver and an open sender of different selects: never both.
+//! 4. Closed: no sender waits. Closed and drained (buffer empty, no permit out): no
+//!    receiver waits.
+//!
+//! *Open* leaves out waiters that an offer on another channel holds. When such a waiter
+//! is let go it is woken and looks at all its arms again, which restores 1 to 3 for it.
+
+use std::collections::VecDeque;
+
+use rendez_core::case::Outcome;
+use rendez_core::queue::{Claimed, Queue};
+use rendez_core::wake::WakeList;
+
+use super::slot;
+
+/// A receive: one value is reserved for it, at the front.
+pub(crate) const GRANTED: Outcome = Outcome(0);
+/// A receive: the value lies in the receiver's slot.
+pub(crate) const HANDED: Outcome = Outcome(1);
+/// A send: the value has been taken from the sender's slot.
+pub(crate) const SENT: Outcome = Outcome(2);
+/// A send still without a value: a permit is out for it.
+pub(crate) const PERMIT: Outcome = Outcome(3);
+/// The channel is closed.
+pub(crate) const CLOSED: Outcome = Outcome(4);
+
+/// The payload of those who watch the receiving end.
+pub(crate) const WATCH_RECV: *const () = std::ptr::null();
+/// The payload of those who watch the sending end.
+pub(crate) const WATCH_SEND: *const () = std::ptr::without_provenance(1);
+
+pub(crate) struct State<T> {
+    pub(crate) buf: VecDeque<T>,
+    granted: usize,
+    returned: usize,
+    offers: usize,
+    cap: Option<usize>,
+    /// Closed by a call.
+    pub(crate) closed: bool,
+    pub(crate) no_senders: bool,
+    pub(crate) no_receivers: bool,
+    pub(crate) sendq: Queue,
+    pub(crate) recvq: Queue,
+    pub(crate) watchq: Queue,
+}
+
+impl<T> State<T> {
+    pub(crate) fn new(cap: Option<usize>) -> Self {
+        Self {
+            buf: VecDeque::new(),
+            granted: 0,
+            returned: 0,
+            offers: 0,
+            cap,
+            closed: false,
+            no_senders: false,
+            no_receivers: false,
+            sendq: Queue::new(),
+            recvq: Queue::new(),
+            watchq: Queue::new(),
+        }
+    }
+
+    /// Values without a receiver.
+    pub(crate) fn available(&self) -> usize {
+        self.buf.len() - self.granted
+    }
+
+    /// What `len` says.
+    pub(crate) fn counted(&self) -> usize {
+        self.buf.len() - self.granted - self.returned
+    }
+
+    /// Whether a value can be put down without a receiver waiting.
+    pub(crate) fn has_room(&self) -> bool {
+        self.cap
+            .is_none_or(|cap| self.counted() + self.offers < cap)
+    }
+
+    /// Whether no value can be sent any more, permits apart.
+    pub(crate) fn no_sends(&self) -> bool {
+        self.closed || self.no_receivers
+    }
+
+    /// Whether no value can come any more but those here and those with a permit.
+    pub(crate) fn no_more(&self) -> bool {
+        self.closed || self.no_senders
+    }
+
+    /// Whether nothing will ever be received again.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.no_more() && self.buf.is_empty() && self.offers == 0
+    }
+
+    pub(crate) fn is_rendezvous(&self) -> bool {
+        self.cap == Some(0)
+    }
+
+    /// Whether a receive is worth a try.
+    pub(crate) fn recv_ready(&self) -> bool {
+        self.available() > 0 || self.sendq.has_open() || self.is_drained()
+    }
+
+    /// Whether a send is worth a try.
+    pub(crate) fn send_ready(&self) -> bool {
+        self.no_sends() || self.has_room() || self.recvq.has_open()
+    }
+
+    /// Puts a value down at the back.
+    fn insert(&mut self, value: T) {
+        self.buf.push_back(value);
+        if self.is_rendezvous() {
+            self.returned += 1;
+        }
+    }
+
+    /// Takes the front, of which the caller knows that it is not promised to another.
+    fn pop_available(&mut self) -> Option<T> {
+        if self.available() == 0 {
+            return None;
+        }
+        self.returned = self.returned.saturating_sub(1);
+        self.buf.pop_front()
+    }
+
+    /// Serves a claimed receiver with an available value.
+    fn serve(&mut self, receiver: Claimed, wakes: &mut WakeList) {
+        if receiver.payload().is_null() {
+            self.grant();
+            receiver.complete(GRANTED, wakes);
+        } else if let Some(value) = self.pop_available() {
+            match slot::hand_to(&receiver, value) {
+                Ok(()) => receiver.complete(HANDED, wakes),
+                Err(_) => unreachable!("a receiver with a slot takes the value"),
+            }
+        }
+    }
+
+    /// Promises one available value to the caller.
+    pub(crate) fn grant(&mut self) {
+        self.returned = self.returned.saturating_sub(1);
+        self.granted += 1;
+    }
+
+    /// Comes for a promised value.
+    pub(crate) fn redeem(&mut self, wakes: &mut WakeList) -> Option<T> {
+        self.granted -= 1;
+        let value = self.buf.pop_front();
+        self.end_if_drained(wakes);
+        value
+    }
+
+    /// Gives a promise back: the value goes to the next receiver, or stays, received
+    /// first and counted nowhere.
+    pub(crate) fn ungrant(&mut self, wakes: &mut WakeList) {
+        self.granted -= 1;
+        self.returned += 1;
+        self.settle(wakes);
+    }
+
+    /// Sends a value if that needs no waiting.
+    pub(crate) fn try_send(&mut self, value: T, wakes: &mut WakeList) -> Result<(), T> {
+        if let Some(receiver) = self.recvq.claim() {
+            self.give(receiver, value, wakes);
+            Ok(())
+        } else if self.has_room() {
+            self.insert(value);
+            Ok(())
+        } else {
+            Err(value)
+        }
+    }
+
+    /// Gives a value to a claimed receiver: handed over if nothing is queued before it.
+    pub(crate) fn give(&mut self, receiver: Claimed, value: T, wakes: &mut WakeList) {
+        if self.available() == 0 && !receiver.payload().is_null() {
+            match slot::hand_to(&receiver, value) {
+                Ok(()) => return receiver.complete(HANDED, wakes),
+                Err(_) => unreachable!("a receiver with a slot takes the value"),
+            }
+        }
+        self.insert(value);
+        self.serve(receiver, wakes);
+        self.settle(wakes);
+    }
+
+    /// Receives a value if one is available, and refills from those who wait to send.
+    pub(crate) fn try_recv(&mut self, wakes: &mut WakeList) -> Option<T> {
+        let value = self.pop_available()?;
+        self.settle(wakes);
+        Some(value)
+    }
+
+    /// Takes a value back that was received and not wanted: it is received first.
+    pub(crate) fn put_back(&mut self, value: T, wakes: &mut WakeList) {
+        self.buf.push_front(value);
+        self.returned += 1;
+        self.settle(wakes);
+    }
+
+    /// Gives up all values: no receiver is left to want them.
+    pub(crate) fn clear(&mut self) -> VecDeque<T> {
+        self.returned = 0;
+        self.granted = 0;
+        std::mem::take(&mut self.buf)
+    }
+
+    /// Takes a value straight from a claimed sender and lets it go.
+    pub(crate) fn take(&mut self, sender: Claimed, wakes: &mut WakeList) -> Option<T> {
+        let value = slot::take_from(&sender);
+        sender.complete(SENT, wakes);
+        value
+    }
+
+    /// Puts the value taken from a sender under a promise to the caller.
+    pub(crate) fn grant_value(&mut self, value: T) {
+        self.buf.push_back(value);
+        self.granted += 1;
+    }
+
+    /// Lets one permit out.
+    pub(crate) fn offer(&mut self) {
+        self.offers += 1;
+    }
+
+    /// Completes a permit. Gives the value back if no receiver is left.
+    pub(crate) fn redeem_offer(&mut self, value: T, wakes: &mut WakeList) -> Result<(), T> {
+        self.offers -= 1;
+        if self.no_receivers {
+            return Err(value);
+        }
+        match self.recvq.claim_reserved().or_else(|| self.recvq.claim()) {
+            Some(receiver) => self.give(receiver, value, wakes),
+            None => self.insert(value),
+        }
+        self.end_if_drained(wakes);
+        Ok(())
+    }
+
+    /// Gives a permit back: the receiver it held is let go, or the slot passes on.
+    pub(crate) fn unoffer(&mut self, wakes: &mut WakeList) {
+        self.offers -= 1;
+        if self.is_rendezvous() {
+            self.recvq.unreserve(wakes);
+        }
+        self.settle(wakes);
+        self.end_if_drained(wakes);
+    }
+
+    /// Restores invariants 1 and 2.
+    pub(crate) fn settle(&mut self, wakes: &mut WakeList) {
+        loop {
+            if self.available() > 0 {
+                if let Some(receiver) = self.recvq.claim() {
+                    self.serve(receiver, wakes);
+                    continue;
+                }
+            }
+            if self.has_room() {
+                if let Some(sender) = self.sendq.claim() {
+                    match slot::take_from(&sender) {
+                        Some(value) => {
+                            self.insert(value);
+                            sender.complete(SENT, wakes);
+                        }
+                        None => {
+                            self.offers += 1;
+                            sender.complete(PERMIT, wakes);
+                        }
+                    }
+                    continue;
+                }
+            }
+            return;
+        }
+    }
+
+    /// Restores invariant 4 after sends have become impossible.
+    pub(crate) fn end(&mut self, wakes: &mut WakeList) {
+        if self.no_sends() {
+            while let Some(sender) = self.sendq.claim() {
+                sender.complete(CLOSED, wakes);
+            }
+        }
+        self.end_if_drained(wakes);
+    }
+
+    fn end_if_drained(&mut self, wakes: &mut WakeList) {
+        if self.is_drained() {
+            while let Some(receiver) = self.recvq.claim() {
+                receiver.complete(CLOSED, wakes);
+            }
+        }
+    }
+
+    /// Tells those who only watch an end that it is ready.
+    pub(crate) fn tell_watchers(&mut self, recv: bool, send: bool, wakes: &mut WakeList) {
+        let ready = |payload| if payload == WATCH_SEND { send } else { recv };
+        while let Some(watcher) = self.watchq.claim_if(ready) {
+            watcher.complete(Outcome(0), wakes);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What the macros call. Not public API.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use rendez_core::case::{Outcome, Probe, Sealed};
+use rendez_core::clock;
+use rendez_core::goroutine::WaitKind;
+use rendez_core::queue::{Node, Registration};
+use rendez_core::wait::{self, Arms, Pending, Won};
+
+pub use rendez_core::case::{Arm, AsCase, Case};
+pub use rendez_core::wait::{Empty, Order, try_any};
+
+use crate::permit::Permit;
+use crate::sender::Sender;
+
+/// Blocks until an arm wins.
+#[track_caller]
+pub fn block(cases: &[&dyn Case], order: Order) -> Option<Won> {
+    wait::block_any(cases, None, order, Location::caller())
+}
+
+/// Blocks until an arm wins or the time has passed.
+#[track_caller]
+pub fn block_timeout(cases: &[&dyn Case], order: Order, timeout: Duration) -> Option<Won> {
+    wait::block_any(
+        cases,
+        clock::deadline_after(timeout),
+        order,
+        Location::caller(),
+    )
+}
+
+/// Awaits the arm that wins, or the time.
+#[track_caller]
+pub fn wait_async<A: Arms, const N: usize>(
+    arms: A,
+    order: Order,
+    timeout: Option<Duration>,
+) -> WaitFuture<A, N> {
+    let deadline = timeout.and_then(clock::deadline_after);
+    WaitFuture {
+        pending: Pending::new(arms, order, false, Location::caller()),
+        deadline,
+    }
+}
+
+/// What an async select awaits.
+#[must_use = "futures do nothing unless polled"]
+pub struct WaitFuture<A: Arms, const N: usize> {
+    pending: Pending<A, [Node; N]>,
+    deadline: Option<Instant>,
+}
+
+impl<A: Arms, const N: usize> Future for WaitFuture<A, N> {
+    type Output = Option<Won>;
+
+    #[allow(unsafe_code)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Won>> {
+        let deadline = self.deadline;
+        // SAFETY: the field is pinned with the whole and never moved out.
+        unsafe { self.map_unchecked_mut(|this| &mut this.pending) }.poll_until(cx, deadline)
+    }
+}
+
+impl<A: Arms, const N: usize> fmt::Debug for WaitFuture<A, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitFuture").finish_non_exhaustive()
+    }
+}
+
+/// What may stand in a `send` arm: a sender, a reference to one, or an `Option` of one.
+pub trait AsOffer {
+    /// The value it sends.
+    type Value;
+    /// The case.
+    fn __offer(&self) -> OfferCase<'_, Self::Value>;
+}
+
+impl<T> AsOffer for Sender<T> {
+    type Value = T;
+    fn __offer(&self) -> OfferCase<'_, T> {
+        OfferCase(Some(self))
+    }
+}
+
+impl<S: AsOffer + ?Sized> AsOffer for &S {
+    type Value = S::Value;
+    fn __offer(&self) -> OfferCase<'_, S::Value> {
+        (**self).__offer()
+    }
+}
+
+impl<S: AsOffer> AsOffer for Option<S> {
+    type Value = S::Value;
+    fn __offer(&self) -> OfferCase<'_, S::Value> {
+        self.as_ref().map_or(OfferCase(None), AsOffer::__offer)
+    }
+}
+
+/// A `send` arm; never ready if there is no sender.
+pub struct OfferCase<'a, T>(Option<&'a Sender<T>>);
+
+impl<T> fmt::Debug for OfferCase<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OfferCase").field(&self.0).finish()
+    }
+}
+
+/// A case that, having won, holds a permit.
+pub trait Offering {
+    /// The value it sends.
+    type Value;
+    /// The permit of the outcome it won with.
+    fn permit(&self, outcome: Outcome) -> Permit<'_, Self::Value>;
+}
+
+impl<T> Offering for OfferCase<'_, T> {
+    type Value = T;
+    fn permit(&self, outcome: Outcome) -> Permit<'_, T> {
+        match self.0 {
+            Some(sender) => sender.permit(outcome),
+            None => unreachable!("an absent arm never wins"),
+        }
+    }
+}
+
+impl<T> Sealed for OfferCase<'_, T> {}
+
+#[allow(unsafe_code)]
+// SAFETY: the sender's case, or one that queues nobody.
+unsafe impl<T> Case for OfferCase<'_, T> {
+    fn probe(&self) -> Probe {
+        self.0.probe()
+    }
+    fn try_now(&self) -> Option<Outcome> {
+        self.0.try_now()
+    }
+    fn enqueue(&self, reg: &Registration<'_>) {
+        self.0.enqueue(reg);
+    }
+    fn recheck(&self, reg: &Registration<'_>) {
+        self.0.recheck(reg);
+    }
+    fn dequeue(&self, node: &Node) {
+        self.0.dequeue(node);
+    }
+    fn abandon(&self, outcome: Outcome) {
+        self.0.abandon(outcome);
+    }
+    fn kind(&self) -> WaitKind {
+        WaitKind::Send
+    }
+}

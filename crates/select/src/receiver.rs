@@ -1,0 +1,383 @@
+//! The receiving end, of a channel or of the clock.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use rendez_core::case::{Arm, AsCase, Case, Outcome, Probe, Sealed};
+use rendez_core::goroutine::WaitKind;
+use rendez_core::queue::{Node, Registration};
+use rendez_core::shim::Arc;
+use rendez_core::shim::atomic::Ordering;
+use rendez_core::wait::{self, CaseFuture};
+use rendez_core::{clock, hooks};
+
+use crate::chan::Chan;
+use crate::chan::ops::{Recv, RecvSlot, TryRecv};
+use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::timer::{At, Tick, Timed};
+
+/// The receiving end of a channel, or of [`after`](crate::after), [`at`](crate::at),
+/// [`tick`](crate::tick) or [`never`](crate::never). Clones receive from the same
+/// channel, each value going to one of them; when the last one is dropped, so is what the
+/// channel holds.
+///
+/// # Examples
+///
+/// ```
+/// use rendez_select::bounded;
+///
+/// let (tx, rx) = bounded(2);
+/// tx.send("a").unwrap();
+/// tx.close();
+/// assert_eq!(rx.recv(), Ok("a"));
+/// assert!(rx.recv().is_err());
+/// ```
+pub struct Receiver<T> {
+    pub(crate) source: Source<T>,
+}
+
+/// Where the values come from.
+pub(crate) enum Source<T> {
+    Chan(Arc<Chan<T>>),
+    // With how an instant becomes a `T`: always the identity, kept as a function so that
+    // the types agree without a cast.
+    At(Arc<At>, fn(Instant) -> T),
+    Tick(Arc<Tick>, fn(Instant) -> T),
+    Never,
+}
+
+impl<T> Receiver<T> {
+    /// Receives without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError::Empty`] if there is nothing now, at capacity 0 if nobody is
+    /// sending; [`TryRecvError::Disconnected`] if there will never be anything.
+    #[track_caller]
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        hooks::switch_point();
+        match &self.source {
+            Source::Chan(chan) => match chan.try_recv() {
+                TryRecv::Value(value) => Ok(value),
+                TryRecv::Drained => Err(TryRecvError::Disconnected),
+                TryRecv::Empty => Err(TryRecvError::Empty),
+                TryRecv::Offer => {
+                    match wait::block_briefly(&RecvSlot::new(chan), Location::caller()) {
+                        Some(received) => Ok(received?),
+                        None => Err(TryRecvError::Empty),
+                    }
+                }
+            },
+            clock => {
+                let taken = clock.timed().and_then(Timed::take);
+                taken
+                    .map(|outcome| clock.message(outcome))
+                    .ok_or(TryRecvError::Empty)
+            }
+        }
+    }
+
+    /// Receives, blocking until there is a value. What was sent before a close is
+    /// received first.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`] if the channel is empty, and closed or without senders.
+    #[track_caller]
+    pub fn recv(&self) -> Result<T, RecvError> {
+        match self.recv_by(None, Location::caller()) {
+            Ok(value) => Ok(value),
+            Err(_) => Err(RecvError),
+        }
+    }
+
+    /// As [`recv`](Self::recv), for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`].
+    #[track_caller]
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        self.recv_by(clock::deadline_after(timeout), Location::caller())
+    }
+
+    /// As [`recv`](Self::recv), until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`].
+    #[track_caller]
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
+        self.recv_by(Some(deadline), Location::caller())
+    }
+
+    fn recv_by(
+        &self,
+        deadline: Option<Instant>,
+        location: &'static Location<'static>,
+    ) -> Result<T, RecvTimeoutError> {
+        let received = match &self.source {
+            Source::Chan(chan) => wait::block_on_case(&RecvSlot::new(chan), deadline, location),
+            _ => wait::block_on_case(self, deadline, location),
+        };
+        Ok(received.ok_or(RecvTimeoutError::Timeout)??)
+    }
+
+    /// Receives, awaiting a value.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it completes, it has received nothing: a value it had been granted
+    /// goes to the next receiver.
+    #[track_caller]
+    pub fn recv_async(&self) -> RecvFuture<'_, T> {
+        RecvFuture(CaseFuture::new(self, Location::caller()))
+    }
+
+    /// Closes the channel from this end: see [`Sender::close`](crate::Sender::close).
+    /// On a receiver of the clock it does nothing and returns `false`.
+    pub fn close(&self) -> bool {
+        self.chan().is_some_and(Chan::close)
+    }
+
+    /// Whether no value can come any more but those here: closed, or no sender is left.
+    pub fn is_closed(&self) -> bool {
+        self.chan().is_some_and(|chan| chan.lock().no_more())
+    }
+
+    /// Whether there is nothing to receive.
+    pub fn is_empty(&self) -> bool {
+        match &self.source {
+            Source::Chan(chan) => chan.lock().available() == 0,
+            other => !other.is_due(),
+        }
+    }
+
+    /// Whether a send would wait; at capacity 0 always.
+    pub fn is_full(&self) -> bool {
+        match &self.source {
+            Source::Chan(chan) => !chan.lock().has_room(),
+            Source::Never => true,
+            timed => timed.is_due(),
+        }
+    }
+
+    /// How many values the channel holds, as Go's `len`.
+    pub fn len(&self) -> usize {
+        match &self.source {
+            Source::Chan(chan) => chan.lock().counted(),
+            other => usize::from(other.is_due()),
+        }
+    }
+
+    /// The capacity, as Go's `cap`; `None` if unbounded.
+    pub fn capacity(&self) -> Option<usize> {
+        match &self.source {
+            Source::Chan(chan) => chan.capacity(),
+            Source::Never => Some(0),
+            Source::At(..) | Source::Tick(..) => Some(1),
+        }
+    }
+
+    /// How many senders there are; 0 for a receiver of the clock.
+    pub fn sender_count(&self) -> usize {
+        self.chan()
+            .map_or(0, |chan| chan.n_senders.load(Ordering::Relaxed))
+    }
+
+    /// How many receivers there are; 0 for a receiver of the clock.
+    pub fn receiver_count(&self) -> usize {
+        self.chan()
+            .map_or(0, |chan| chan.n_receivers.load(Ordering::Relaxed))
+    }
+
+    /// Whether both receive from the same channel.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        match (&self.source, &other.source) {
+            (Source::Chan(a), Source::Chan(b)) => Arc::ptr_eq(a, b),
+            (Source::At(a, _), Source::At(b, _)) => Arc::ptr_eq(a, b),
+            (Source::Tick(a, _), Source::Tick(b, _)) => Arc::ptr_eq(a, b),
+            (Source::Never, Source::Never) => true,
+            _ => false,
+        }
+    }
+
+    fn chan(&self) -> Option<&Chan<T>> {
+        match &self.source {
+            Source::Chan(chan) => Some(chan),
+            _ => None,
+        }
+    }
+}
+
+impl<T> Source<T> {
+    fn timed(&self) -> Option<&dyn Timed> {
+        match self {
+            Self::At(at, _) => Some(&**at),
+            Self::Tick(tick, _) => Some(&**tick),
+            Self::Chan(_) | Self::Never => None,
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.timed().is_some_and(Timed::is_due)
+    }
+
+    /// The message of the clock that `outcome` took.
+    fn message(&self, outcome: Outcome) -> T {
+        match self {
+            Self::At(at, make) => make(at.instant(outcome)),
+            Self::Tick(tick, make) => make(tick.instant(outcome)),
+            Self::Chan(_) | Self::Never => unreachable!("only the clock gives instants"),
+        }
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        let source = match &self.source {
+            Source::Chan(chan) => {
+                chan.n_receivers.fetch_add(1, Ordering::Relaxed);
+                Source::Chan(Arc::clone(chan))
+            }
+            Source::At(at, make) => Source::At(Arc::clone(at), *make),
+            Source::Tick(tick, make) => Source::Tick(Arc::clone(tick), *make),
+            Source::Never => Source::Never,
+        };
+        Self { source }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        if let Source::Chan(chan) = &self.source {
+            if chan.n_receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
+                chan.receivers_gone();
+            }
+        }
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("Receiver { .. }")
+    }
+}
+
+impl<T> UnwindSafe for Receiver<T> {}
+impl<T> RefUnwindSafe for Receiver<T> {}
+
+impl<T> Sealed for Receiver<T> {}
+
+#[allow(unsafe_code)]
+// SAFETY: the channel's own case, or a timer, which queues nobody.
+unsafe impl<T> Case for Receiver<T> {
+    fn probe(&self) -> Probe {
+        match &self.source {
+            Source::Chan(chan) => Recv(chan).probe(),
+            other => other
+                .timed()
+                .map_or(Probe::NEVER, |(timed, _)| timed.probe()),
+        }
+    }
+
+    fn try_now(&self) -> Option<Outcome> {
+        match &self.source {
+            Source::Chan(chan) => Recv(chan).try_now(),
+            other => other.timed()?.take(),
+        }
+    }
+
+    fn enqueue(&self, reg: &Registration<'_>) {
+        match &self.source {
+            Source::Chan(chan) => Recv(chan).enqueue(reg),
+            _ => self.recheck(reg),
+        }
+    }
+
+    fn recheck(&self, reg: &Registration<'_>) {
+        match &self.source {
+            Source::Chan(chan) => Recv(chan).recheck(reg),
+            other => {
+                if let Some(timed) = other.timed() {
+                    timed.attempt(reg);
+                }
+            }
+        }
+    }
+
+    fn dequeue(&self, node: &Node) {
+        if let Source::Chan(chan) = &self.source {
+            Recv(chan).dequeue(node);
+        }
+    }
+
+    fn abandon(&self, outcome: Outcome) {
+        match &self.source {
+            Source::Chan(chan) => Recv(chan).abandon(outcome),
+            other => {
+                if let Some(timed) = other.timed() {
+                    timed.put_back(outcome);
+                }
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.source.timed()?.due()
+    }
+
+    fn kind(&self) -> WaitKind {
+        WaitKind::Receive
+    }
+}
+
+impl<T> Arm for Receiver<T> {
+    type Output = Result<T, RecvError>;
+
+    fn finish(&self, outcome: Outcome) -> Self::Output {
+        match &self.source {
+            Source::Chan(chan) => Recv(chan).finish(outcome),
+            clock => Ok(clock.message(outcome)),
+        }
+    }
+}
+
+impl<T> AsCase for Receiver<T> {
+    type Case<'a>
+        = &'a Self
+    where
+        Self: 'a;
+
+    fn __case(&self) -> &Self {
+        self
+    }
+}
+
+/// What [`Receiver::recv_async`] gives.
+#[must_use = "futures do nothing unless polled"]
+pub struct RecvFuture<'a, T>(CaseFuture<&'a Receiver<T>>);
+
+impl<T> Future for RecvFuture<'_, T> {
+    type Output = Result<T, RecvError>;
+
+    #[allow(unsafe_code)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: the field is pinned with the whole and never moved out.
+        unsafe { self.map_unchecked_mut(|this| &mut this.0) }.poll(cx)
+    }
+}
+
+impl<T> fmt::Debug for RecvFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("RecvFuture { .. }")
+    }
+}

@@ -1,0 +1,327 @@
+//! The sending end.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use rendez_core::case::{Case, Outcome, Probe, Sealed};
+use rendez_core::goroutine::WaitKind;
+use rendez_core::queue::{Node, Registration};
+use rendez_core::shim::Arc;
+use rendez_core::shim::atomic::Ordering;
+use rendez_core::wait::{self, CaseFuture};
+use rendez_core::{clock, hooks};
+
+use crate::chan::Chan;
+use crate::chan::ops::{Offer, SendSlot, TrySend};
+use crate::error::{SendError, SendTimeoutError, TrySendError};
+use crate::permit::Permit;
+
+/// The sending end of a channel. Clones send into the same channel; when the last one is
+/// dropped the channel is disconnected: what it holds can still be received.
+///
+/// # Examples
+///
+/// ```
+/// use rendez_select::unbounded;
+///
+/// let (tx, rx) = unbounded();
+/// let second = tx.clone();
+/// tx.send(1).unwrap();
+/// second.send(2).unwrap();
+/// drop((tx, second));
+/// assert_eq!(rx.iter().collect::<Vec<_>>(), [1, 2]);
+/// ```
+pub struct Sender<T> {
+    pub(crate) chan: Arc<Chan<T>>,
+}
+
+impl<T> Sender<T> {
+    /// Sends without waiting.
+    ///
+    /// On a full channel, and at capacity 0 when nobody is receiving, it fails with
+    /// `Full`. Nobody who already waits to send is overtaken.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`], with the value.
+    pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+        hooks::switch_point();
+        self.chan.try_send(value).map_err(|e| match e {
+            TrySend::Full(value) => TrySendError::Full(value),
+            TrySend::Closed(value) => TrySendError::Disconnected(value),
+        })
+    }
+
+    /// Sends, blocking while the channel is full; at capacity 0, until a receiver takes
+    /// the value.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] with the value if the channel is closed or no receiver is left,
+    /// before or while it waits. (Go panics here.)
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (tx, rx) = rendez_select::bounded(1);
+    /// tx.send("a").unwrap();
+    /// drop(rx);
+    /// assert_eq!(tx.send("b").unwrap_err().0, "b");
+    /// ```
+    #[track_caller]
+    pub fn send(&self, value: T) -> Result<(), SendError<T>> {
+        self.send_by(value, None, Location::caller())
+            .map_err(|e| SendError(e.into_inner()))
+    }
+
+    /// As [`send`](Self::send), for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`SendTimeoutError`], with the value.
+    #[track_caller]
+    pub fn send_timeout(&self, value: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
+        self.send_by(value, clock::deadline_after(timeout), Location::caller())
+    }
+
+    /// As [`send`](Self::send), until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`SendTimeoutError`], with the value.
+    #[track_caller]
+    pub fn send_deadline(&self, value: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
+        self.send_by(value, Some(deadline), Location::caller())
+    }
+
+    fn send_by(
+        &self,
+        value: T,
+        deadline: Option<Instant>,
+        location: &'static Location<'static>,
+    ) -> Result<(), SendTimeoutError<T>> {
+        let send = SendSlot::new(&self.chan, value);
+        match wait::block_on_case(&send, deadline, location) {
+            Some(sent) => Ok(sent?),
+            None => match send.into_value() {
+                Some(value) => Err(SendTimeoutError::Timeout(value)),
+                None => unreachable!("a send that timed out still has its value"),
+            },
+        }
+    }
+
+    /// Sends, awaiting room; at capacity 0, a receiver.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it completes, it has sent nothing and drops the value. While it
+    /// waits, a receiver may take the value at any time, whether it is polled or not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # rendez_core::block_on::block_on(async {
+    /// let (tx, rx) = rendez_select::bounded(1);
+    /// tx.send_async(7).await.unwrap();
+    /// assert_eq!(rx.recv_async().await, Ok(7));
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn send_async(&self, value: T) -> SendFuture<'_, T> {
+        SendFuture(CaseFuture::new(
+            SendSlot::new(&self.chan, value),
+            Location::caller(),
+        ))
+    }
+
+    /// Reserves a place for one value, blocking while there is none; at capacity 0, it
+    /// reserves a receiver. The value is sent later, and without waiting, by
+    /// [`Permit::send`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] if the channel is closed or no receiver is left.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (tx, rx) = rendez_select::bounded(1);
+    /// let permit = tx.reserve().unwrap();
+    /// assert!(tx.try_send(0).is_err());
+    /// permit.send(1).unwrap();
+    /// assert_eq!(rx.recv(), Ok(1));
+    /// ```
+    #[track_caller]
+    pub fn reserve(&self) -> Result<Permit<'_, T>, SendError<()>> {
+        let won = wait::block_any(&[self], None, wait::Order::Biased, Location::caller());
+        match won {
+            Some((_, outcome)) => self.permit(outcome).or_closed(),
+            None => unreachable!("a wait without deadline ends with a winner"),
+        }
+    }
+
+    /// The awaiting form of [`reserve`](Self::reserve).
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](Self::reserve).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it completes, it holds no place; one it had been given goes to the
+    /// next who waits.
+    #[track_caller]
+    pub fn reserve_async(&self) -> crate::permit::ReserveFuture<'_, T> {
+        crate::permit::ReserveFuture::new(self, Location::caller())
+    }
+
+    /// Closes the channel, as Go's `close(ch)`: no more values can be sent, those it
+    /// holds can still be received, and then receives fail. Senders that wait get their
+    /// values back. Returns `true` the first time; closing again does nothing. (Go panics.)
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (tx, rx) = rendez_select::unbounded();
+    /// tx.send(1).unwrap();
+    /// assert!(tx.close());
+    /// assert!(!tx.close());
+    /// assert!(tx.send(2).is_err());
+    /// assert_eq!(rx.recv(), Ok(1));
+    /// assert!(rx.recv().is_err());
+    /// ```
+    pub fn close(&self) -> bool {
+        self.chan.close()
+    }
+
+    /// Whether nothing can be sent any more: closed, or no receiver is left.
+    pub fn is_closed(&self) -> bool {
+        self.chan.lock().no_sends()
+    }
+
+    /// Whether there is nothing to receive; at capacity 0 always, but for a value that
+    /// came back (see the crate's guarantees).
+    pub fn is_empty(&self) -> bool {
+        self.chan.lock().available() == 0
+    }
+
+    /// Whether a send would wait; at capacity 0 always.
+    pub fn is_full(&self) -> bool {
+        !self.chan.lock().has_room()
+    }
+
+    /// How many values the channel holds, as Go's `len`.
+    pub fn len(&self) -> usize {
+        self.chan.lock().counted()
+    }
+
+    /// The capacity, as Go's `cap`; `None` if unbounded.
+    pub fn capacity(&self) -> Option<usize> {
+        self.chan.capacity()
+    }
+
+    /// How many senders there are.
+    pub fn sender_count(&self) -> usize {
+        self.chan.n_senders.load(Ordering::Relaxed)
+    }
+
+    /// How many receivers there are.
+    pub fn receiver_count(&self) -> usize {
+        self.chan.n_receivers.load(Ordering::Relaxed)
+    }
+
+    /// Whether both send into the same channel.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.chan, &other.chan)
+    }
+
+    fn offer(&self) -> Offer<'_, T> {
+        Offer(&self.chan)
+    }
+
+    pub(crate) fn permit(&self, outcome: Outcome) -> Permit<'_, T> {
+        Permit::new(&self.chan, outcome)
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        self.chan.n_senders.fetch_add(1, Ordering::Relaxed);
+        Self {
+            chan: Arc::clone(&self.chan),
+        }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        if self.chan.n_senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.chan.senders_gone();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("Sender { .. }")
+    }
+}
+
+impl<T> UnwindSafe for Sender<T> {}
+impl<T> RefUnwindSafe for Sender<T> {}
+
+impl<T> Sealed for Sender<T> {}
+
+#[allow(unsafe_code)]
+// SAFETY: the channel's own case.
+unsafe impl<T> Case for Sender<T> {
+    fn probe(&self) -> Probe {
+        self.offer().probe()
+    }
+    fn try_now(&self) -> Option<Outcome> {
+        self.offer().try_now()
+    }
+    fn enqueue(&self, reg: &Registration<'_>) {
+        self.offer().enqueue(reg);
+    }
+    fn recheck(&self, reg: &Registration<'_>) {
+        self.offer().recheck(reg);
+    }
+    fn dequeue(&self, node: &Node) {
+        self.offer().dequeue(node);
+    }
+    fn abandon(&self, outcome: Outcome) {
+        self.offer().abandon(outcome);
+    }
+    fn kind(&self) -> WaitKind {
+        WaitKind::Send
+    }
+}
+
+/// What [`Sender::send_async`] gives.
+#[must_use = "futures do nothing unless polled"]
+pub struct SendFuture<'a, T>(CaseFuture<SendSlot<'a, T>>);
+
+impl<T> Future for SendFuture<'_, T> {
+    type Output = Result<(), SendError<T>>;
+
+    #[allow(unsafe_code)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: the field is pinned with the whole and never moved out.
+        unsafe { self.map_unchecked_mut(|this| &mut this.0) }.poll(cx)
+    }
+}
+
+impl<T> fmt::Debug for SendFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("SendFuture { .. }")
+    }
+}
