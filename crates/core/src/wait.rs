@@ -121,6 +121,17 @@ pub enum Order {
     Biased,
 }
 
+impl Order {
+    /// Where to begin among `n` arms.
+    fn start(self, n: usize) -> usize {
+        if self == Self::Biased || n < 2 {
+            0
+        } else {
+            hooks::random_below(n)
+        }
+    }
+}
+
 /// The arm that won, and how.
 pub type Won = (usize, Outcome);
 
@@ -289,8 +300,9 @@ impl<'a, A: Arms + ?Sized> Queued<'a, A> {
     }
 
     /// Looks again at every arm (`all`), or at those whose deadline has passed.
-    fn recheck(&self, all: bool) -> Option<usize> {
-        (0..self.arms.len()).find_map(|i| {
+    fn recheck(&self, start: usize, all: bool) -> Option<usize> {
+        let n = self.arms.len();
+        (start..n).chain(0..start).find_map(|i| {
             let arm = self.arms.arm(i);
             if all || arm.deadline().is_some_and(|d| d <= clock::now()) {
                 arm.recheck(&self.registration(i));
@@ -382,11 +394,6 @@ fn sleep<A: Arms + ?Sized>(
         let n = arms.len();
         let brief = matches!(given, Deadline::Past);
         waiter.set_wake(Wake::Thread(Arc::clone(parker)));
-        let start = if order == Order::Biased || n < 2 {
-            0
-        } else {
-            hooks::random_below(n)
-        };
         let queued = Queued {
             arms,
             waiter,
@@ -394,7 +401,10 @@ fn sleep<A: Arms + ?Sized>(
             watch,
             brief,
         };
-        if let Some(arm) = queued.enqueue(start).or_else(|| spin(waiter, brief)) {
+        if let Some(arm) = queued
+            .enqueue(order.start(n))
+            .or_else(|| spin(waiter, brief))
+        {
             return Some(queued.won(arm));
         }
         let mut deadline = given;
@@ -430,7 +440,7 @@ fn sleep<A: Arms + ?Sized>(
                 // An offer that held us has fallen through: our own deadline counts again.
                 deadline = given;
             }
-            queued.recheck(spent);
+            queued.recheck(order.start(n), spent);
         }
     })
 }
@@ -583,16 +593,17 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
         });
         let spent = waiter.set_wake(Wake::Task(cx.waker().clone())) == WakeSet::Anew;
         let won = if first {
-            let biased = self.order == Order::Biased || n < 2;
-            queued.enqueue(if biased { 0 } else { hooks::random_below(n) })
+            queued.enqueue(self.order.start(n))
         } else {
-            waiter.ready().or_else(|| queued.recheck(spent))
+            waiter
+                .ready()
+                .or_else(|| queued.recheck(self.order.start(n), spent))
         };
         if let Some(arm) = won.or_else(|| {
             // Set the alarm, then look once more: time may have passed meanwhile.
             let due = queued.deadline()?;
             self.alarm.set(due, cx.waker());
-            queued.recheck(false)
+            queued.recheck(self.order.start(n), false)
         }) {
             let won = std::mem::ManuallyDrop::into_inner(queued).won(arm);
             self.waiter = None;

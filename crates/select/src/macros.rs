@@ -112,6 +112,15 @@ macro_rules! select_biased_async {
     };
 }
 
+/// The name under which code written for crossbeam-channel reaches its macro's inside.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! crossbeam_channel_internal {
+    ($($arms:tt)*) => {
+        $crate::__select!(@arms [block Fair] [] [] () $($arms)*)
+    };
+}
+
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __select {

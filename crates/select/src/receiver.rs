@@ -283,9 +283,7 @@ unsafe impl<T> Case for Receiver<T> {
     fn probe(&self) -> Probe {
         match &self.source {
             Source::Chan(chan) => Recv(chan).probe(),
-            other => other
-                .timed()
-                .map_or(Probe::NEVER, |(timed, _)| timed.probe()),
+            other => other.timed().map_or(Probe::NEVER, Timed::probe),
         }
     }
 

@@ -47,6 +47,17 @@ pub struct Select<'a> {
     order: Order,
 }
 
+#[allow(unsafe_code)]
+// SAFETY: for channels of values that are not `Send`, what another thread can do with a
+// list is to look, wait and give back: that moves values between places of the channel,
+// under its lock, and neither runs their code nor drops one (the borrowed receiver keeps
+// the channel connected). A value leaves only through the ends, which are not `Send` then.
+unsafe impl Send for Select<'_> {}
+
+#[allow(unsafe_code)]
+// SAFETY: as for Send; a shared list can only be cloned.
+unsafe impl Sync for Select<'_> {}
+
 impl<'a> Select<'a> {
     /// An empty list, with fair choice.
     pub fn new() -> Self {

@@ -48,7 +48,14 @@ pub(crate) trait Timed {
     /// that another arm wins would be missed by whoever finds it taken meanwhile.
     fn attempt(&self, reg: &Registration<'_>) {
         if self.is_due() {
-            if let Ok(Some(outcome)) = reg.claim_self_if(|| self.take()) {
+            let take = || {
+                if reg.watch {
+                    self.is_due().then_some(Outcome(0))
+                } else {
+                    self.take()
+                }
+            };
+            if let Ok(Some(outcome)) = reg.claim_self_if(take) {
                 reg.complete_self(outcome);
             }
         }
@@ -116,8 +123,11 @@ impl Timed for Tick {
             if due > now {
                 return None;
             }
-            // As crossbeam: the next tick is a period after this one was due, or now.
-            let next = due.saturating_add(nanos(self.period)).max(now);
+            // As Go's ticker: the next point of the grid after now, so that a late
+            // receiver misses ticks and the grid does not drift.
+            let period = nanos(self.period);
+            let missed = (now - due).checked_div(period);
+            let next = missed.map_or(now, |n| due.saturating_add((n + 1).saturating_mul(period)));
             match self
                 .next
                 .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)

@@ -10,7 +10,7 @@ pub(crate) mod ops;
 mod slot;
 pub(crate) mod state;
 
-use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 
 use rendez_core::case::Probe;
@@ -96,14 +96,17 @@ impl<T> Chan<T> {
 
     /// The last receiver is gone, and with it every value nobody can receive any more.
     pub(crate) fn receivers_gone(&self) {
-        let values: VecDeque<T>;
-        {
-            let mut state = self.lock();
-            state.no_receivers = true;
-            state.end();
-            values = state.clear();
+        let mut state = self.lock();
+        state.no_receivers = true;
+        state.end();
+        // Should a value's drop panic, those behind it leak, as crossbeam's do: to drop
+        // them while unwinding could abort the process.
+        let mut values = ManuallyDrop::new(state.clear());
+        drop(state);
+        while let Some(value) = values.pop_front() {
+            drop(value);
         }
-        drop(values);
+        drop(ManuallyDrop::into_inner(values));
     }
 }
 
