@@ -1,0 +1,1 @@
+//! Go's Context without a runtime: cancellation trees with deadlines, causes and values.

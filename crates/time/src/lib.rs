@@ -1,0 +1,1 @@
+//! Timers, tickers, sleep and timeout for threads and tasks, with Go 1.23's rules.
