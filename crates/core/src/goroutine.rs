@@ -1,18 +1,23 @@
 //! Who runs here: the goroutine's id, name, labels, bubble and where it waits.
 //!
-//! A pool [`enter`]s a goroutine around each stretch of its work. A thread outside any
-//! pool is given an identity when one is first asked for.
+//! A pool runs each stretch of a goroutine's work under [`run_as`]; the identity is part
+//! of the pool's own cell and borrowed for that long. A thread outside any pool is given
+//! one when it is first asked for.
 //!
 //! Invariant: a goroutine's wait site is `Some` only while it waits or is parked between
 //! two polls, so a dump that reads it tells the truth at some instant of the dump.
+#![allow(unsafe_code)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
+use std::marker::PhantomData;
 use std::panic::Location;
+use std::ptr;
 use std::time::Instant;
 
 use crate::hooks::Bubble;
-use crate::shim::{Arc, Mutex, unique_id};
+use crate::shim::unmodelled::Mutex;
+use crate::shim::{Arc, unique_id};
 
 /// What a goroutine waits for, in the words a dump uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +102,10 @@ impl Goroutine {
         }
     }
 
+    fn of_thread() -> Self {
+        Self::new(None, None, None)
+    }
+
     /// Adds a label, shown in dumps and inherited by the goroutines it starts.
     #[must_use]
     pub fn with_label(mut self, key: &str, value: &str) -> Self {
@@ -160,69 +169,68 @@ impl fmt::Debug for Goroutine {
 }
 
 std::thread_local! {
-    static CURRENT: RefCell<Option<Arc<Goroutine>>> = const { RefCell::new(None) };
+    // What a pool runs here; null outside `run_as`.
+    static RUNNING: Cell<*const Goroutine> = const { Cell::new(ptr::null()) };
+    // The thread's own identity, from the first time it is asked for.
+    static OWN: OnceCell<Goroutine> = const { OnceCell::new() };
 }
 
-/// The goroutine that runs on this thread. Inside a thread-local destructor, when the
-/// thread's own identity is gone, a passing one.
-pub fn current() -> Arc<Goroutine> {
-    CURRENT
-        .try_with(|c| Arc::clone(c.borrow_mut().get_or_insert_with(thread_identity)))
-        .unwrap_or_else(|_| thread_identity())
-}
-
-/// The goroutine that runs on this thread, if it already has an identity.
-pub fn try_current() -> Option<Arc<Goroutine>> {
-    CURRENT.try_with(|c| c.borrow().clone()).ok().flatten()
-}
-
-fn thread_identity() -> Arc<Goroutine> {
-    Arc::new(Goroutine::new(None, None, None))
-}
-
-/// Makes `goroutine` the current one until the guard is dropped.
-pub fn enter(goroutine: Arc<Goroutine>) -> Entered {
-    let previous = CURRENT
-        .try_with(|c| c.borrow_mut().replace(goroutine))
-        .ok()
-        .flatten();
-    Entered { previous }
-}
-
-/// Restores the goroutine that ran here before. See [`enter`].
-#[derive(Debug)]
-#[must_use = "the goroutine leaves when this is dropped"]
-pub struct Entered {
-    previous: Option<Arc<Goroutine>>,
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        let left =
-            CURRENT.try_with(|c| std::mem::replace(&mut *c.borrow_mut(), self.previous.take()));
-        drop(left);
+/// Runs `f` with the goroutine that runs on this thread. Inside a thread-local
+/// destructor, when the thread's own identity is gone, with a passing one.
+pub fn with_current<R>(f: impl FnOnce(&Goroutine) -> R) -> R {
+    let running = running();
+    if !running.is_null() {
+        // SAFETY: it is what `run_as`, further up this thread's stack, has borrowed.
+        return f(unsafe { &*running });
     }
+    let mut f = Some(f);
+    let mut call = |g: &Goroutine| f.take().map(|f| f(g));
+    OWN.try_with(|own| call(own.get_or_init(Goroutine::of_thread)))
+        .unwrap_or_else(|_| call(&Goroutine::of_thread()))
+        .expect("called once")
+}
+
+/// As [`with_current`], but only if a goroutine of a pool runs here.
+pub fn with_running<R>(f: impl FnOnce(&Goroutine) -> R) -> Option<R> {
+    let running = running();
+    // SAFETY: as in `with_current`.
+    (!running.is_null()).then(|| f(unsafe { &*running }))
+}
+
+fn running() -> *const Goroutine {
+    RUNNING.try_with(Cell::get).unwrap_or(ptr::null())
+}
+
+/// Runs `f` as `goroutine`.
+pub fn run_as<R>(goroutine: &Goroutine, f: impl FnOnce() -> R) -> R {
+    struct Restore(*const Goroutine);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let _ = RUNNING.try_with(|r| r.set(self.0));
+        }
+    }
+    let before = RUNNING.try_with(|r| r.replace(goroutine));
+    let _restore = Restore(before.unwrap_or(ptr::null()));
+    f()
 }
 
 /// Notes on the current goroutine that it waits, until the guard is dropped.
 pub(crate) fn waiting(kind: WaitKind, location: &'static Location<'static>) -> Waiting {
-    let goroutine = current();
-    goroutine.set_wait_site(Some(WaitSite {
+    let site = WaitSite {
         kind,
         location,
         since: Instant::now(),
-    }));
-    Waiting { goroutine }
+    };
+    with_current(|g| g.set_wait_site(Some(site)));
+    Waiting(PhantomData)
 }
 
-/// Clears the wait site when dropped. See [`waiting`].
+/// Clears the wait site when dropped, on the thread that set it. See [`waiting`].
 #[derive(Debug)]
-pub(crate) struct Waiting {
-    goroutine: Arc<Goroutine>,
-}
+pub(crate) struct Waiting(PhantomData<*const ()>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.goroutine.set_wait_site(None);
+        with_current(|g| g.set_wait_site(None));
     }
 }

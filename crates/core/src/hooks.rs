@@ -149,7 +149,7 @@ pub fn bubble() -> Option<Arc<dyn Bubble>> {
     if !bubbles::any() {
         return None;
     }
-    goroutine::try_current()?.bubble().cloned()
+    goroutine::with_running(|g| g.bubble().cloned())?
 }
 
 /// Lets a bubble switch to another goroutine. Called by every operation that may wait.

@@ -610,13 +610,13 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
             self.alarm.cancel();
             return Poll::Ready(won);
         }
-        if let Some(goroutine) = goroutine::try_current().filter(|g| g.spawned_at().is_some()) {
-            goroutine.set_wait_site(Some(WaitSite {
+        goroutine::with_running(|g| {
+            g.set_wait_site(Some(WaitSite {
                 kind: queued.kind(),
                 location: self.location,
                 since: Instant::now(),
             }));
-        }
+        });
         Poll::Pending
     }
 }
