@@ -106,6 +106,13 @@ impl Goroutine {
         Self::new(None, None, None)
     }
 
+    /// Gives it a name.
+    #[must_use]
+    pub fn with_name(mut self, name: Option<Box<str>>) -> Self {
+        self.name = name;
+        self
+    }
+
     /// Adds a label, shown in dumps and inherited by the goroutines it starts.
     #[must_use]
     pub fn with_label(mut self, key: &str, value: &str) -> Self {

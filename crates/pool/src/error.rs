@@ -1,0 +1,90 @@
+//! What can go wrong with a goroutine.
+
+use std::any::Any;
+use std::fmt;
+
+/// What a panic carries.
+pub type Payload = Box<dyn Any + Send + 'static>;
+
+/// Why a goroutine has no result.
+#[derive(thiserror::Error)]
+pub enum JoinError {
+    /// It panicked, with this payload.
+    #[error("goroutine panicked: {}", message(.0))]
+    Panicked(Payload),
+    /// It was cancelled before its end, or its pool took no new goroutine.
+    #[error("goroutine was cancelled")]
+    Cancelled,
+}
+
+impl JoinError {
+    /// The panic's payload.
+    ///
+    /// # Panics
+    ///
+    /// If the goroutine did not panic; see [`try_into_panic`](Self::try_into_panic).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = rendez_pool::go(|| panic!("oh")).join().unwrap_err();
+    /// assert_eq!(*error.into_panic().downcast::<&str>().unwrap(), "oh");
+    /// ```
+    #[track_caller]
+    pub fn into_panic(self) -> Payload {
+        match self {
+            Self::Panicked(payload) => payload,
+            Self::Cancelled => panic!("no panic to be had: {self}"),
+        }
+    }
+
+    /// The panic's payload, if the goroutine panicked.
+    ///
+    /// # Errors
+    ///
+    /// Itself, if the goroutine did not panic.
+    pub fn try_into_panic(self) -> Result<Payload, Self> {
+        match self {
+            Self::Panicked(payload) => Ok(payload),
+            Self::Cancelled => Err(self),
+        }
+    }
+
+    /// Goes on with the goroutine's panic in the caller.
+    ///
+    /// # Panics
+    ///
+    /// Always: with the goroutine's payload, or, if it was cancelled, with a message that
+    /// says so.
+    pub fn resume(self) -> ! {
+        match self {
+            Self::Panicked(payload) => std::panic::resume_unwind(payload),
+            Self::Cancelled => panic!("{self}"),
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(payload) => f.debug_tuple("Panicked").field(&message(payload)).finish(),
+            Self::Cancelled => f.write_str("Cancelled"),
+        }
+    }
+}
+
+/// The text of a panic, if it has one.
+pub(crate) fn message(payload: &Payload) -> &str {
+    if let Some(s) = payload.downcast_ref::<&str>() {
+        s
+    } else if let Some(s) = payload.downcast_ref::<String>() {
+        s
+    } else {
+        "Box<dyn Any>"
+    }
+}
+
+/// Goroutines had not ended when the time for a shutdown was up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} goroutines still run")]
+pub struct Unfinished(pub usize);

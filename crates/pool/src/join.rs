@@ -1,0 +1,321 @@
+//! The handle of a goroutine, and its end as something a select can wait for.
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use rendez_core::case::{Arm, AsCase, Case, Outcome, Probe, Sealed};
+use rendez_core::goroutine::{Goroutine as Identity, WaitKind};
+use rendez_core::hooks;
+use rendez_core::queue::{Node, Registration};
+use rendez_core::shim::Arc;
+use rendez_core::wait::{self, CaseFuture};
+
+use crate::body::Goroutine;
+use crate::error::JoinError;
+use crate::pool::Shared;
+use crate::scope::Running;
+use crate::task::{Ending, Schedule, Task, TaskResult};
+
+/// A goroutine's handle: to wait for its end, or to cancel it.
+///
+/// Dropping it detaches the goroutine, which goes on. Besides [`join`](Self::join) and
+/// [`join_async`](Self::join_async) it can be awaited itself, and `&handle` can stand in an
+/// arm of a select, which gives the result once and is never ready after that.
+///
+/// # Examples
+///
+/// ```
+/// let a = rendez_pool::go(|| 1);
+/// let b = rendez_pool::go(async { 2 });
+/// assert_eq!(a.join().unwrap() + b.join().unwrap(), 3);
+/// ```
+#[must_use = "dropping the handle detaches the goroutine; its panic is then only reported"]
+pub struct JoinHandle<T> {
+    // Before the task: a wait under way ends before the handle lets go.
+    waiting: Option<Waiting<T>>,
+    task: Task,
+    // Hears of a panic that the handle drops.
+    scope: Option<Arc<Running>>,
+}
+
+type Waiting<T> = Pin<Box<CaseFuture<Finished<Task, T>>>>;
+
+impl<T: Send> JoinHandle<T> {
+    /// Starts a goroutine on `shared`'s pool.
+    pub(crate) fn start<M, G, E>(
+        shared: &Arc<Shared>,
+        goroutine: G,
+        ending: E,
+        identity: Identity,
+    ) -> Self
+    where
+        G: Goroutine<M, Output = T> + 'static,
+        T: 'static,
+        E: Ending + 'static,
+    {
+        // SAFETY: nothing is borrowed.
+        unsafe { Self::start_borrowing(shared, goroutine, ending, identity, None) }
+    }
+
+    /// Starts a goroutine that may borrow.
+    ///
+    /// # Safety
+    ///
+    /// What it borrows lives until `ending` has been dropped.
+    pub(crate) unsafe fn start_borrowing<M, G, E>(
+        shared: &Arc<Shared>,
+        goroutine: G,
+        ending: E,
+        identity: Identity,
+        scope: Option<Arc<Running>>,
+    ) -> Self
+    where
+        G: Goroutine<M, Output = T>,
+        E: Ending,
+    {
+        hooks::switch_point();
+        let scheduler = Arc::clone(shared) as Arc<dyn Schedule>;
+        // SAFETY: as the caller promises. The result lives in the cell until the handle
+        // takes or drops it; the handle's type keeps it from outliving what that borrows.
+        let (due, task) = unsafe { Task::new(goroutine.into_body(), ending, scheduler, identity) };
+        shared.launch(due);
+        Self {
+            waiting: None,
+            task,
+            scope,
+        }
+    }
+}
+
+impl<T> JoinHandle<T> {
+    /// Blocks until the goroutine has ended and gives its result.
+    ///
+    /// # Errors
+    ///
+    /// If it panicked or was cancelled, or if an arm of a select has already taken the
+    /// result, which reads as cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(rendez_pool::go(|| "done").join().unwrap(), "done");
+    /// ```
+    #[track_caller]
+    pub fn join(self) -> Result<T, JoinError> {
+        if self.is_spent() {
+            return Err(JoinError::Cancelled);
+        }
+        let case = Finished::<_, T>::new(&self.task);
+        wait::block_on_case(&case, None, Location::caller())
+            .expect("a wait without a deadline ends with its case")
+    }
+
+    /// Awaits the goroutine's end and gives its result, as awaiting the handle itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it completes, it detaches the goroutine. To keep the handle, await
+    /// `&mut handle`.
+    #[track_caller]
+    pub fn join_async(self) -> Self {
+        self
+    }
+
+    /// Cancels it: a future is dropped instead of being polled again, a closure that has
+    /// not begun never does; one that runs is left alone. Does not wait for that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use rendez_pool::{JoinError, go};
+    ///
+    /// let sleeper = go(std::future::pending::<()>());
+    /// sleeper.cancel();
+    /// assert!(matches!(sleeper.join(), Err(JoinError::Cancelled)));
+    /// ```
+    pub fn cancel(&self) {
+        self.task.cancel();
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.task.word().is_done()
+    }
+
+    /// Its id, unique in the process.
+    pub fn id(&self) -> u64 {
+        self.task.identity().id()
+    }
+
+    /// Its name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.task.identity().name()
+    }
+
+    /// Whether the result was there and has been taken.
+    fn is_spent(&self) -> bool {
+        let word = self.task.word();
+        word.is_done() && !word.is_ready()
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    /// # Panics
+    ///
+    /// If polled again after it has given the result.
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.waiting.is_none() {
+            if self.task.try_take() {
+                // SAFETY: won just now; the goroutine gives a `T`.
+                return Poll::Ready(unsafe { self.task.take() });
+            }
+            if self.is_spent() {
+                return Poll::Ready(Err(JoinError::Cancelled));
+            }
+        }
+        let task = self.task.clone();
+        let waiting = self.waiting.get_or_insert_with(|| {
+            Box::pin(CaseFuture::new(Finished::new(task), Location::caller()))
+        });
+        let result = std::task::ready!(waiting.as_mut().poll(cx));
+        self.waiting = None;
+        Poll::Ready(result)
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        self.waiting = None;
+        let Some(payload) = self.task.detach() else {
+            return;
+        };
+        let unheard = match &self.scope {
+            Some(scope) => scope.keep_panic(payload),
+            None => Some(payload),
+        };
+        if let Some(payload) = unheard {
+            self.task.report(payload);
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .field("finished", &self.is_finished())
+            .finish()
+    }
+}
+
+/// A goroutine's end, as a case: gives the result to one.
+pub struct Finished<R, T> {
+    task: R,
+    // Gives a `T`, holds none.
+    _result: PhantomData<fn() -> T>,
+}
+
+impl<R, T> Finished<R, T> {
+    fn new(task: R) -> Self {
+        Self {
+            task,
+            _result: PhantomData,
+        }
+    }
+}
+
+/// How a case holds its task: by reference or as its owner.
+#[doc(hidden)]
+pub trait Hold {
+    /// The task.
+    fn task(&self) -> &Task;
+}
+
+impl Hold for Task {
+    fn task(&self) -> &Task {
+        self
+    }
+}
+
+impl Hold for &Task {
+    fn task(&self) -> &Task {
+        self
+    }
+}
+
+impl<R, T> Sealed for Finished<R, T> {}
+
+// SAFETY: `dequeue` takes the node out of the one queue `enqueue` puts it in, both under
+// its lock, and joiners are claimed under that lock only.
+unsafe impl<R: Hold, T> Case for Finished<R, T> {
+    fn probe(&self) -> Probe {
+        let word = self.task.task().word();
+        Probe {
+            ready: word.is_ready(),
+            epoch: word.epoch(),
+        }
+    }
+
+    fn try_now(&self) -> Option<Outcome> {
+        self.task.task().try_take().then_some(Outcome(0))
+    }
+
+    fn enqueue(&self, reg: &Registration<'_>) {
+        self.task.task().enqueue(reg);
+    }
+
+    fn recheck(&self, reg: &Registration<'_>) {
+        self.task.task().recheck(reg);
+    }
+
+    fn dequeue(&self, node: &Node) {
+        self.task.task().dequeue(node);
+    }
+
+    fn abandon(&self, _: Outcome) {
+        self.task.task().untake();
+    }
+
+    fn kind(&self) -> WaitKind {
+        WaitKind::Join
+    }
+}
+
+impl<R: Hold, T> Arm for Finished<R, T> {
+    type Output = TaskResult<T>;
+
+    fn finish(&self, _: Outcome) -> TaskResult<T> {
+        // SAFETY: the case has won, and the goroutine gives a `T`.
+        unsafe { self.task.task().take() }
+    }
+}
+
+impl<R, T> fmt::Debug for Finished<R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finished").finish_non_exhaustive()
+    }
+}
+
+impl<T> AsCase for JoinHandle<T> {
+    type Case<'a>
+        = Finished<&'a Task, T>
+    where
+        T: 'a;
+
+    fn __case(&self) -> Finished<&Task, T> {
+        Finished::new(&self.task)
+    }
+}

@@ -1,0 +1,329 @@
+//! A pool and its handle: what all of its threads share, how it is built, started on,
+//! and shut down.
+//!
+//! One word counts the goroutines that have not ended and says whether the pool takes new
+//! ones:
+//!
+//! ```text
+//! | live goroutines (from bit 2) | SHUT | UNHELD |
+//! ```
+//!
+//! - **SHUT**: [`Pool::shutdown`] was called; a goroutine started after that is refused.
+//! - **UNHELD**: the last handle is gone. Its goroutines may still start others.
+//! - Whoever brings the count to zero with either flag set, or sets a flag at zero, lets
+//!   the threads end. Counting and looking are one RMW, so no goroutine slips in between.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+use rendez_core::countdown::{Countdown, Zero};
+use rendez_core::goroutine::{Goroutine as Identity, WaitKind};
+use rendez_core::shim::atomic::{AtomicUsize, Ordering};
+use rendez_core::shim::{Arc, OnceLock, Weak, thread};
+use rendez_core::{clock, hooks, wait};
+
+use crate::body::Goroutine;
+use crate::builder::Builder;
+use crate::core::{Core, Queues};
+use crate::error::{Payload, Unfinished};
+use crate::join::JoinHandle;
+use crate::sleep::Sleep;
+use crate::task::{Schedule, Task};
+use crate::threads::{Config, Threads};
+use crate::worker;
+
+const UNHELD: usize = 1;
+const SHUT: usize = 1 << 1;
+const ONE: usize = 1 << 2;
+
+/// What a pool does with a panic that nobody joins.
+pub(crate) type OnPanic = Arc<dyn Fn(&Identity, Payload) + Send + Sync>;
+
+/// What the threads of a pool share.
+pub(crate) struct Shared {
+    pub(crate) queues: Queues,
+    pub(crate) sleep: Sleep<Box<Core>>,
+    pub(crate) threads: Threads,
+    pub(crate) on_panic: OnPanic,
+    // See the head of the file.
+    live: AtomicUsize,
+    // At zero once the last goroutine has ended after SHUT or UNHELD.
+    drained: Countdown,
+    no_thread: OnceLock<()>,
+    // To be handed to new threads.
+    this: Weak<Self>,
+}
+
+impl Shared {
+    /// A core lies idle and there is work: wakes one.
+    #[inline]
+    pub(crate) fn work_came(&self) {
+        if let Some(core) = self.sleep.work_came() {
+            self.start(core, true);
+        }
+    }
+
+    /// Starts a thread with `core`, or wakes a spare one.
+    #[cold]
+    pub(crate) fn start(&self, mut core: Box<Core>, searching: bool) {
+        core.searching = searching;
+        let Some(this) = self.this.upgrade() else {
+            return;
+        };
+        let given = self.threads.give(core, |core| worker::main(this, core));
+        if let Err((mut core, error)) = given {
+            if self.no_thread.set(()).is_ok() {
+                eprintln!(
+                    "rendez: no thread to be had ({error}); goroutines wait for one that runs"
+                );
+            }
+            // Whoever comes free, or queues more, finds them in the shared queue.
+            core.give_away(&self.queues);
+            core.searching = false;
+            let _ = self.sleep.idle(core, searching, || false);
+        }
+    }
+
+    /// Starts a goroutine, unless the pool takes none: then it ends at once, cancelled.
+    pub(crate) fn launch(&self, task: Task) {
+        let refused = self.live.fetch_add(ONE, Ordering::Relaxed) & SHUT != 0;
+        if refused {
+            task.refuse();
+            task.run(self);
+        } else {
+            self.schedule(task);
+        }
+    }
+
+    /// A goroutine has ended.
+    pub(crate) fn one_less(&self) {
+        // ORDERING: Release, so that who sees the count at zero sees what they did.
+        let before = self.live.fetch_sub(ONE, Ordering::AcqRel);
+        if before / ONE == 1 && before % ONE != 0 {
+            self.drain();
+        }
+    }
+
+    /// Takes no new goroutine, or is held no more; the threads end with the last one.
+    fn close(&self, flag: usize) {
+        if self.live.fetch_or(flag, Ordering::AcqRel) / ONE == 0 {
+            self.drain();
+        }
+    }
+
+    #[cold]
+    fn drain(&self) {
+        // More than one may come here, each after a count of zero: the first is enough.
+        let _ = self.drained.done();
+        self.threads.close();
+    }
+
+    pub(crate) fn n_live(&self) -> usize {
+        self.live.load(Ordering::Acquire) / ONE
+    }
+}
+
+/// Threads that run goroutines.
+///
+/// Most programs use the [global](Self::global) pool through [`go`](crate::go). A pool of
+/// its own gives a part of a program its own number of workers, and an end that can be
+/// waited for. Clones are handles of the same pool; when the last one is dropped, the pool
+/// goes on until its goroutines have ended, then its threads end.
+///
+/// # Examples
+///
+/// ```
+/// use rendez_pool::Pool;
+///
+/// let pool = Pool::builder().workers(2).thread_name("digest").build()?;
+/// let answer = pool.go(|| 6 * 7);
+/// assert_eq!(answer.join().unwrap(), 42);
+/// pool.shutdown();
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Pool {
+    held: Arc<Held>,
+}
+
+/// What the handles of a pool share: its drop says that no handle is left.
+struct Held(Arc<Shared>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.close(UNHELD);
+    }
+}
+
+impl Pool {
+    /// The pool of [`go`](crate::go) outside any other pool. It has as many workers as the
+    /// process may use processors, at least two, or as many as the environment variable
+    /// `RENDEZ_PROCS` says, as Go's `GOMAXPROCS`. Its threads start with its first
+    /// goroutine.
+    pub fn global() -> &'static Self {
+        static GLOBAL: OnceLock<Pool> = OnceLock::new();
+        GLOBAL.get_or_init(|| {
+            let pool = Self::builder()
+                .workers(procs())
+                .build()
+                .expect("the default configuration is valid");
+            hooks::set_spawner(|f| drop(Self::global().go(f)));
+            pool
+        })
+    }
+
+    /// A pool to be configured.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn with_config(n_workers: usize, config: Config, on_panic: OnPanic) -> Self {
+        let (queues, cores) = Queues::new(n_workers);
+        let shared = Arc::new_cyclic(|this| Shared {
+            queues,
+            sleep: Sleep::new(cores),
+            threads: Threads::new(config),
+            on_panic,
+            live: AtomicUsize::new(0),
+            drained: Countdown::new(1, WaitKind::WaitGroup),
+            no_thread: OnceLock::new(),
+            this: this.clone(),
+        });
+        Self {
+            held: Arc::new(Held(shared)),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.held.0
+    }
+
+    /// Starts a goroutine on this pool: see [`go`](crate::go).
+    ///
+    /// On a pool that has been shut down it is refused: it never runs, and its handle gives
+    /// [`JoinError::Cancelled`](crate::JoinError::Cancelled).
+    #[track_caller]
+    pub fn go<M, G>(&self, goroutine: G) -> JoinHandle<G::Output>
+    where
+        G: Goroutine<M> + 'static,
+        G::Output: 'static,
+    {
+        JoinHandle::start(
+            self.shared(),
+            goroutine,
+            (),
+            crate::task::spawned_at(Location::caller()),
+        )
+    }
+
+    /// Runs `f` with a [`Scope`](crate::Scope) on this pool: see [`scope`](crate::scope()).
+    #[track_caller]
+    pub fn scope<'env, F, R>(&self, f: F) -> R
+    where
+        F: for<'scope> FnOnce(&'scope crate::Scope<'scope, 'env>) -> R,
+    {
+        crate::scope::on(Arc::clone(self.shared()), f, Location::caller())
+    }
+
+    /// Runs `future` on the calling thread; goroutines it starts run on this pool only if
+    /// it says so.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        crate::block_on(future)
+    }
+
+    /// How many workers it has: goroutines that run at the same time, those that block
+    /// not counted.
+    pub fn workers(&self) -> usize {
+        self.shared().queues.n_cores()
+    }
+
+    /// How many goroutines have been started and have not ended.
+    pub fn num_goroutines(&self) -> usize {
+        self.shared().n_live()
+    }
+
+    /// How many threads it has at the moment, those that block and those kept for later
+    /// included.
+    pub fn num_threads(&self) -> usize {
+        self.shared().threads.n_alive()
+    }
+
+    /// Takes no new goroutine, waits for those that have been started, and ends the threads.
+    ///
+    /// # Panics
+    ///
+    /// If called from one of its own goroutines, which would wait for itself.
+    #[track_caller]
+    pub fn shutdown(&self) {
+        let _ = self.shut(None, Location::caller());
+    }
+
+    /// As [`shutdown`](Self::shutdown), but waits for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// If goroutines have not ended by then; they go on, and their threads end with them.
+    ///
+    /// # Panics
+    ///
+    /// If called from one of its own goroutines, which would wait for itself.
+    #[track_caller]
+    pub fn shutdown_timeout(&self, timeout: Duration) -> Result<(), Unfinished> {
+        self.shut(clock::deadline_after(timeout), Location::caller())
+    }
+
+    #[track_caller]
+    fn shut(
+        &self,
+        deadline: Option<Instant>,
+        location: &'static Location<'static>,
+    ) -> Result<(), Unfinished> {
+        let shared = self.shared();
+        assert!(
+            !worker::is_of(shared),
+            "a pool is shut down from one of its own goroutines, which would wait for itself"
+        );
+        shared.close(SHUT);
+        let wait = |zero| wait::block_on_case(&zero, deadline, location);
+        wait(Zero(&shared.drained))
+            .and_then(|()| wait(shared.threads.all_ended()))
+            .ok_or_else(|| Unfinished(shared.n_live()))
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("workers", &self.workers())
+            .field("goroutines", &self.num_goroutines())
+            .field("threads", &self.num_threads())
+            .finish()
+    }
+}
+
+/// The calling goroutine's pool, or the global one.
+pub(crate) fn current() -> Arc<Shared> {
+    worker::pool().unwrap_or_else(|| Arc::clone(Pool::global().shared()))
+}
+
+/// How many workers the global pool has.
+fn procs() -> usize {
+    let default = || {
+        thread::available_parallelism()
+            .map_or(2, usize::from)
+            .max(2)
+    };
+    let Some(given) = std::env::var_os("RENDEZ_PROCS") else {
+        return default();
+    };
+    let n = given.to_str().and_then(|s| s.trim().parse().ok());
+    match n {
+        Some(n) if n > 0 => n,
+        _ => {
+            eprintln!("rendez: RENDEZ_PROCS={given:?} is not a number of workers; ignored");
+            default()
+        }
+    }
+}

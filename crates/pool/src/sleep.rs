@@ -1,0 +1,134 @@
+//! How workers sleep without missing work.
+//!
+//! # The parts
+//!
+//! A **core** is the right to run goroutines, with a run queue of its own; there are as
+//! many as the pool has workers. A thread runs goroutines while it holds a core. A core
+//! that nobody holds lies here, idle. A thread that holds a core and has found its own
+//! queue empty is **searching**: it looks through everybody's queues.
+//!
+//! # The danger
+//!
+//! Somebody queues a goroutine and sees no need to wake anyone, because a searcher is
+//! about. That searcher has just looked into this queue, finds nothing elsewhere, and goes
+//! to sleep. The goroutine lies in a queue for ever.
+//!
+//! # The protocol
+//!
+//! One word counts the idle cores and the searchers.
+//!
+//! - Who **queues work** then calls [`Sleep::work_came`]: a full fence, then a look at the
+//!   word. If a core is idle and nobody searches, it takes a core, counts it as searching,
+//!   and starts a thread with it. One searcher is enough: see the last point.
+//! - Who **goes idle** first counts its core idle and itself not searching, then a full
+//!   fence, then looks at every queue once more. If there is work, it takes a core again.
+//! - A **searcher that finds work** stops searching before it runs it; if it was the last
+//!   one it calls [`Sleep::work_came`] itself, since others may have queued more meanwhile and
+//!   relied on it.
+//!
+//! # Why that is enough
+//!
+//! The two fences are ordered. If the queuer's comes first, the idler's second look sees
+//! the work. If the idler's comes first, the queuer sees an idle core, and either nobody
+//! searches, so that it wakes one, or another searcher is still about, whose own end of
+//! search comes later in the order of the word and so after the work was queued: that one
+//! sees it, in its second look or in the call it makes when it was the last.
+
+use rendez_core::shim::Mutex;
+use rendez_core::shim::atomic::{AtomicU64, Ordering, fence};
+
+const SEARCHER: u64 = 1;
+const IDLE: u64 = 1 << 32;
+
+/// The idle cores, and how many threads search.
+#[derive(Debug)]
+pub struct Sleep<C> {
+    // | idle cores (bits 32-63) | searchers (bits 0-31) |
+    word: AtomicU64,
+    // As many as the word counts, changed together with it; the latest on top, whose
+    // queue's memory is the warmest. Innermost but for the threads' lock.
+    idle: Mutex<Vec<C>>,
+}
+
+impl<C> Sleep<C> {
+    /// All of `cores` idle.
+    pub fn new(cores: Vec<C>) -> Self {
+        Self {
+            word: AtomicU64::new(IDLE * cores.len() as u64),
+            idle: Mutex::new(cores),
+        }
+    }
+
+    /// Work was queued. Gives a core if the caller must start a thread with it, which
+    /// begins as a searcher.
+    #[must_use]
+    pub fn work_came(&self) -> Option<C> {
+        // ORDERING: pairs with the fence in `idle`: see "Why that is enough".
+        fence(Ordering::SeqCst);
+        let word = self.word.load(Ordering::Relaxed);
+        if word % IDLE == 0 && word >= IDLE {
+            self.wake_one()
+        } else {
+            None
+        }
+    }
+
+    #[cold]
+    fn wake_one(&self) -> Option<C> {
+        let mut idle = self.idle.lock();
+        if self.word.load(Ordering::Relaxed) % IDLE != 0 {
+            return None;
+        }
+        let core = idle.pop()?;
+        self.word.fetch_sub(IDLE - SEARCHER, Ordering::Relaxed);
+        Some(core)
+    }
+
+    /// The caller, who holds a core, begins to search, unless half of the others do: more
+    /// would only get into each other's way.
+    pub fn begin_search(&self, n_cores: usize) -> bool {
+        let searchers = self.word.load(Ordering::Relaxed) % IDLE;
+        if searchers * 2 >= n_cores as u64 {
+            return false;
+        }
+        self.word.fetch_add(SEARCHER, Ordering::Relaxed);
+        true
+    }
+
+    /// The caller has found work and stops searching. Gives a core as
+    /// [`work_came`](Self::work_came) does, if the caller was the last searcher.
+    #[must_use]
+    pub fn found(&self) -> Option<C> {
+        let before = self.word.fetch_sub(SEARCHER, Ordering::AcqRel);
+        if before % IDLE == SEARCHER {
+            self.work_came()
+        } else {
+            None
+        }
+    }
+
+    /// Leaves `core` idle; the caller stops searching if it did. `work` looks at every
+    /// queue: if there is work after all, gives a core back, whose holder searches.
+    #[must_use]
+    pub fn idle(&self, core: C, searching: bool, work: impl FnOnce() -> bool) -> Option<C> {
+        let mut idle = self.idle.lock();
+        idle.push(core);
+        let searcher = if searching { SEARCHER } else { 0 };
+        self.word.fetch_add(IDLE - searcher, Ordering::Relaxed);
+        drop(idle);
+        // ORDERING: pairs with the fence in `work_came`.
+        fence(Ordering::SeqCst);
+        if work() { self.wake_one() } else { None }
+    }
+
+    /// Takes an idle core, for a thread that has work of its own.
+    pub fn take(&self) -> Option<C> {
+        if self.word.load(Ordering::Relaxed) < IDLE {
+            return None;
+        }
+        let mut idle = self.idle.lock();
+        let core = idle.pop()?;
+        self.word.fetch_sub(IDLE, Ordering::Relaxed);
+        Some(core)
+    }
+}

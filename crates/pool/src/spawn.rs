@@ -1,0 +1,57 @@
+//! One goroutine to be configured before it starts.
+
+use std::panic::Location;
+
+use crate::body::Goroutine;
+use crate::join::JoinHandle;
+use crate::pool;
+use crate::task::spawned_at;
+
+/// A goroutine to be given a name or labels: `spawn().name("fetch").go(f)`.
+///
+/// # Examples
+///
+/// ```
+/// let handle = rendez_pool::spawn().name("fetch").label("host", "a").go(|| 1);
+/// assert_eq!(handle.name(), Some("fetch"));
+/// assert_eq!(handle.join().unwrap(), 1);
+/// ```
+pub fn spawn() -> Spawner {
+    Spawner::default()
+}
+
+/// See [`spawn`].
+#[derive(Clone, Debug, Default)]
+#[must_use = "a goroutine is started by `go`"]
+pub struct Spawner {
+    name: Option<Box<str>>,
+    labels: Vec<(String, String)>,
+}
+
+impl Spawner {
+    /// Its name, shown in dumps and reports.
+    pub fn name(mut self, name: impl Into<Box<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Adds a label, shown in dumps, that the goroutines it starts inherit.
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.push((key.into(), value.into()));
+        self
+    }
+
+    /// Starts it: see [`go`](crate::go).
+    #[track_caller]
+    pub fn go<M, G>(self, goroutine: G) -> JoinHandle<G::Output>
+    where
+        G: Goroutine<M> + 'static,
+        G::Output: 'static,
+    {
+        let mut identity = spawned_at(Location::caller()).with_name(self.name);
+        for (key, value) in &self.labels {
+            identity = identity.with_label(key, value);
+        }
+        JoinHandle::start(&pool::current(), goroutine, (), identity)
+    }
+}

@@ -1,0 +1,123 @@
+//! A goroutine's state word and its named transitions.
+//!
+//! ```text
+//! | untakes (bits 8-31) | DETACHED | TAKEN | WAITED | DONE | CANCELLED | RUNNING | SCHEDULED |
+//!
+//! born SCHEDULED ──start──▶ RUNNING ──park──▶ idle ──wake──▶ SCHEDULED
+//!                             │  ▲─────woken meanwhile: park says so, and it is queued again
+//!                             └──complete──▶ DONE ──take──▶ TAKEN   (untake: back)
+//! ```
+//!
+//! Who may touch what:
+//!
+//! - **RUNNING** is held by one thread and grants it the body.
+//! - **DONE** publishes the result. Whoever sets **TAKEN** owns it: the handle, an arm of a
+//!   select, or, once the handle is gone (**DETACHED**), whoever comes second of the end of
+//!   the goroutine and the drop of its handle. One word orders the two, so exactly one does.
+//! - **SCHEDULED** is set by whoever puts it into a run queue; so it is in one at most.
+//! - **WAITED** says that somebody may stand in the queue of those who wait for the end.
+
+use rendez_core::shim::atomic::{AtomicU32, Ordering};
+
+const SCHEDULED: u32 = 1;
+const RUNNING: u32 = 1 << 1;
+const CANCELLED: u32 = 1 << 2;
+const DONE: u32 = 1 << 3;
+const WAITED: u32 = 1 << 4;
+const TAKEN: u32 = 1 << 5;
+const DETACHED: u32 = 1 << 6;
+const UNTAKE: u32 = 1 << 8;
+
+/// The word.
+#[derive(Debug)]
+pub(crate) struct State(AtomicU32);
+
+/// A value the word had.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Word(u32);
+
+impl Word {
+    pub(crate) fn is_done(self) -> bool {
+        self.0 & DONE != 0
+    }
+    pub(crate) fn is_cancelled(self) -> bool {
+        self.0 & CANCELLED != 0
+    }
+    pub(crate) fn is_waited(self) -> bool {
+        self.0 & WAITED != 0
+    }
+    pub(crate) fn is_detached(self) -> bool {
+        self.0 & DETACHED != 0
+    }
+    /// Whether there is a result to be taken.
+    pub(crate) fn is_ready(self) -> bool {
+        self.0 & (DONE | TAKEN) == DONE
+    }
+    /// Changes whenever the result becomes there to be taken.
+    pub(crate) fn epoch(self) -> u64 {
+        u64::from(self.0 / UNTAKE) + u64::from(self.is_done())
+    }
+}
+
+impl State {
+    /// Of a goroutine that is about to be put into a run queue.
+    pub(crate) fn new() -> Self {
+        Self(AtomicU32::new(SCHEDULED))
+    }
+
+    pub(crate) fn load(&self) -> Word {
+        // ORDERING: Acquire pairs with the Release in `complete`.
+        Word(self.0.load(Ordering::Acquire))
+    }
+
+    /// Taken from a run queue: the caller runs it now.
+    pub(crate) fn start(&self) -> Word {
+        // ORDERING: Acquire pairs with the Release in `park` (the last runner's writes)
+        // and in `wake` (the waker's).
+        Word(self.0.fetch_xor(SCHEDULED | RUNNING, Ordering::Acquire))
+    }
+
+    /// The runner lets go. True if it was woken meanwhile: the runner queues it again.
+    pub(crate) fn park(&self) -> bool {
+        self.0.fetch_and(!RUNNING, Ordering::AcqRel) & SCHEDULED != 0
+    }
+
+    /// Makes it due to run. True if the caller is to queue it.
+    pub(crate) fn wake(&self) -> bool {
+        self.0.fetch_or(SCHEDULED, Ordering::AcqRel) & (SCHEDULED | RUNNING | DONE) == 0
+    }
+
+    /// As [`wake`](Self::wake), and its next start finds it cancelled.
+    pub(crate) fn cancel(&self) -> bool {
+        let before = self.0.fetch_or(SCHEDULED | CANCELLED, Ordering::AcqRel);
+        before & (SCHEDULED | RUNNING | DONE) == 0
+    }
+
+    /// The runner has stored the result.
+    pub(crate) fn complete(&self) -> Word {
+        Word(self.0.fetch_xor(RUNNING | DONE, Ordering::AcqRel))
+    }
+
+    /// Wins the result if it is there.
+    pub(crate) fn take(&self) -> bool {
+        self.load().is_ready() && {
+            let before = Word(self.0.fetch_or(TAKEN, Ordering::AcqRel));
+            before.is_ready()
+        }
+    }
+
+    /// Gives a result back that was won and not used.
+    pub(crate) fn untake(&self) -> Word {
+        Word(self.0.fetch_add(UNTAKE - TAKEN, Ordering::AcqRel))
+    }
+
+    /// Somebody is about to queue for the end.
+    pub(crate) fn set_waited(&self) -> Word {
+        Word(self.0.fetch_or(WAITED, Ordering::AcqRel))
+    }
+
+    /// The handle goes.
+    pub(crate) fn detach(&self) -> Word {
+        Word(self.0.fetch_or(DETACHED, Ordering::AcqRel))
+    }
+}

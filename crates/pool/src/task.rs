@@ -1,0 +1,522 @@
+//! One goroutine's cell: a single allocation that holds its identity, its state, its body
+//! and then its result.
+//!
+//! A [`Task`] is a counted pointer to such a cell whose type is known only to the
+//! functions in its [`Vtable`]; run queues, wakers and handles all hold one.
+//!
+//! Invariants:
+//!
+//! - The body is touched only by the one who holds RUNNING, the result only by the one
+//!   who set TAKEN (see [`state`](crate::state)), both by the last owner of the cell.
+//! - A body is dropped before its end is published. So once [`Ending`] is dropped, which
+//!   comes last of all, nothing of the cell refers to what the goroutine borrowed, however
+//!   long wakers keep the memory, except a result that a living handle may still take.
+//! - No user code runs, and none of its values is dropped, under a lock.
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use rendez_core::case::Outcome;
+use rendez_core::goroutine::{self, Goroutine as Identity};
+use rendez_core::queue::{Node, Queue, Registration};
+use rendez_core::shim::atomic::{AtomicUsize, Ordering, fence};
+use rendez_core::shim::{Arc, Mutex, UnsafeCell};
+use rendez_core::wake::WakeList;
+
+use crate::body::Body;
+use crate::error::{JoinError, Payload};
+use crate::state::{State, Word};
+
+/// What runs goroutines, as their cells see it.
+pub(crate) trait Schedule: Send + Sync {
+    /// Puts a goroutine that was started or woken into a run queue.
+    fn schedule(&self, task: Task);
+    /// Puts a goroutine that was woken while it ran into a run queue, behind the others.
+    fn reschedule(&self, task: Task);
+    /// A goroutine has come to its end; its result is published next.
+    fn finished(&self);
+    /// A goroutine panicked and nobody will join it.
+    fn unclaimed_panic(&self, identity: &Identity, payload: Payload);
+}
+
+/// What happens after a goroutine's end: its drop is the last thing a goroutine does.
+pub(crate) trait Ending: Send {
+    /// Takes a panic that nobody will join, or gives it back for the scheduler's hook.
+    fn unclaimed_panic(&self, payload: Payload) -> Option<Payload>;
+}
+
+impl Ending for () {
+    fn unclaimed_panic(&self, payload: Payload) -> Option<Payload> {
+        Some(payload)
+    }
+}
+
+/// The part of a cell that does not depend on what it runs.
+pub(crate) struct Header {
+    state: State,
+    refs: AtomicUsize,
+    vtable: &'static Vtable,
+    is_closure: bool,
+    scheduler: Arc<dyn Schedule>,
+    identity: Identity,
+    // Those who wait for the end. The innermost lock of the pool.
+    joiners: Mutex<Queue>,
+}
+
+struct Vtable {
+    run: unsafe fn(Task, &dyn Schedule),
+    /// Moves the result out; the caller has set TAKEN, and `out` has room for it.
+    take: unsafe fn(NonNull<Header>, out: *mut ()),
+    /// Drops the result, or gives the panic that it was; the caller has set TAKEN.
+    discard: unsafe fn(NonNull<Header>) -> Option<Payload>,
+    free: unsafe fn(NonNull<Header>),
+}
+
+// The header comes first, so that a pointer to it is a pointer to the cell.
+#[repr(C)]
+struct Cell<B: Body, E> {
+    header: Header,
+    stage: UnsafeCell<Stage<B>>,
+    ending: UnsafeCell<Option<E>>,
+}
+
+enum Stage<B: Body> {
+    Body(B),
+    Result(Result<B::Output, JoinError>),
+    Empty,
+}
+
+/// What a goroutine gives.
+pub(crate) type TaskResult<T> = Result<T, JoinError>;
+
+/// A counted pointer to a goroutine's cell.
+#[doc(hidden)]
+pub struct Task(NonNull<Header>);
+
+// SAFETY: every access to the cell's parts is granted by the state word, and bodies,
+// results and endings are Send.
+unsafe impl Send for Task {}
+// SAFETY: as above.
+unsafe impl Sync for Task {}
+
+impl Task {
+    /// Makes the cell; the first reference is due to run, the second for its handle.
+    ///
+    /// # Safety
+    ///
+    /// What `body` and its result borrow must live until `ending` has been dropped, or,
+    /// the result, until the handle has.
+    pub(crate) unsafe fn new<B: Body, E: Ending>(
+        body: B,
+        ending: E,
+        scheduler: Arc<dyn Schedule>,
+        identity: Identity,
+    ) -> (Self, Self) {
+        let cell = Box::new(Cell {
+            header: Header {
+                state: State::new(),
+                refs: AtomicUsize::new(2),
+                vtable: &Cell::<B, E>::VTABLE,
+                is_closure: B::IS_CLOSURE,
+                scheduler,
+                identity,
+                joiners: Mutex::new(Queue::new()),
+            },
+            stage: UnsafeCell::new(Stage::Body(body)),
+            ending: UnsafeCell::new(Some(ending)),
+        });
+        let header = NonNull::from(Box::leak(cell)).cast();
+        (Self(header), Self(header))
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: the reference we count keeps the cell alive.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.header().identity
+    }
+
+    pub(crate) fn is_closure(&self) -> bool {
+        self.header().is_closure
+    }
+
+    pub(crate) fn word(&self) -> Word {
+        self.header().state.load()
+    }
+
+    /// Runs the goroutine, or its next stretch. The caller took it from a run queue of
+    /// `scheduler`.
+    pub(crate) fn run(self, scheduler: &dyn Schedule) {
+        // SAFETY: the vtable is that of the cell's type.
+        unsafe { (self.header().vtable.run)(self, scheduler) }
+    }
+
+    /// Makes it due to run.
+    fn wake(&self) {
+        if self.header().state.wake() {
+            self.header().scheduler.schedule(self.clone());
+        }
+    }
+
+    /// Makes its first turn its end; the caller is about to run it.
+    pub(crate) fn refuse(&self) {
+        let queued = self.header().state.cancel();
+        debug_assert!(!queued, "a new goroutine is due to run");
+    }
+
+    /// Drops a future at its next turn; a closure that has begun is left alone.
+    pub(crate) fn cancel(&self) {
+        if self.header().state.cancel() {
+            self.header().scheduler.schedule(self.clone());
+        }
+    }
+
+    /// Wins the result, if it is there.
+    pub(crate) fn try_take(&self) -> bool {
+        self.header().state.take()
+    }
+
+    /// Moves the result out.
+    ///
+    /// # Safety
+    ///
+    /// The caller has won it by [`try_take`](Self::try_take) or through a case, and `T` is
+    /// what the body gives.
+    pub(crate) unsafe fn take<T>(&self) -> TaskResult<T> {
+        let mut out = std::mem::MaybeUninit::<TaskResult<T>>::uninit();
+        // SAFETY: as this function's own; `take` initializes `out`.
+        unsafe {
+            (self.header().vtable.take)(self.0, out.as_mut_ptr().cast());
+            out.assume_init()
+        }
+    }
+
+    /// The handle goes: nobody will join. Gives the panic that nobody will hear of.
+    pub(crate) fn detach(&self) -> Option<Payload> {
+        if self.header().state.detach().is_ready() {
+            self.discard()
+        } else {
+            None
+        }
+    }
+
+    /// Drops the result if nobody has taken it, or gives the panic that it was.
+    fn discard(&self) -> Option<Payload> {
+        self.header().state.take().then(|| {
+            // SAFETY: TAKEN was set by us.
+            unsafe { (self.header().vtable.discard)(self.0) }
+        })?
+    }
+
+    /// Reports a panic of this goroutine that nobody will join.
+    pub(crate) fn report(&self, payload: Payload) {
+        let header = self.header();
+        let report = AssertUnwindSafe(|| {
+            header.scheduler.unclaimed_panic(&header.identity, payload);
+        });
+        if let Err(payload) = catch_unwind(report) {
+            drop_quietly(payload);
+        }
+    }
+
+    /// Queues a joiner, or lets it win at once.
+    pub(crate) fn enqueue(&self, reg: &Registration<'_>) {
+        let header = self.header();
+        let mut joiners = header.joiners.lock();
+        header.state.set_waited();
+        if !self.serve(reg) {
+            joiners.push(reg, payload(reg));
+        }
+    }
+
+    /// Lets a queued joiner win if the result is there.
+    pub(crate) fn recheck(&self, reg: &Registration<'_>) {
+        let mut joiners = self.header().joiners.lock();
+        if self.serve(reg) {
+            joiners.remove(reg.node);
+        }
+    }
+
+    /// Whether the registering joiner has been served, or cannot be any more.
+    fn serve(&self, reg: &Registration<'_>) -> bool {
+        let state = &self.header().state;
+        if !state.load().is_ready() {
+            return false;
+        }
+        let won = reg.claim_self_if(|| (reg.watch || state.take()).then_some(()));
+        if let Ok(Some(())) = won {
+            reg.complete_self(Outcome(0));
+            return true;
+        }
+        false
+    }
+
+    pub(crate) fn dequeue(&self, node: &Node) {
+        self.header().joiners.lock().remove(node);
+    }
+
+    /// Gives back a result that was won and not used. The handle still lives.
+    pub(crate) fn untake(&self) {
+        self.header().state.untake();
+        self.release();
+    }
+
+    /// The result is there: tells who watches, and serves who came first. Returns whether
+    /// the handle went meanwhile, and left the result to the caller.
+    #[cold]
+    fn release(&self) -> bool {
+        let header = self.header();
+        let mut wakes = WakeList::new();
+        let mut joiners = header.joiners.lock();
+        while let Some(watcher) = joiners.claim_if(|payload| !payload.is_null()) {
+            watcher.complete(Outcome(0), &mut wakes);
+        }
+        let mut given_back = None;
+        if joiners.has_open() && header.state.take() {
+            match joiners.claim() {
+                Some(joiner) => joiner.complete(Outcome(0), &mut wakes),
+                None => given_back = Some(header.state.untake()),
+            }
+        }
+        drop(joiners);
+        given_back.is_some_and(Word::is_detached)
+    }
+}
+
+/// Tells a watcher from one who takes the result.
+fn payload(reg: &Registration<'_>) -> *const () {
+    if reg.watch {
+        ptr::without_provenance(1)
+    } else {
+        ptr::null()
+    }
+}
+
+impl Clone for Task {
+    fn clone(&self) -> Self {
+        // ORDERING: as Arc's: a new reference is made from one that is held.
+        let before = self.header().refs.fetch_add(1, Ordering::Relaxed);
+        if before > usize::MAX / 2 {
+            std::process::abort(); // As Arc does: more references than memory has room for.
+        }
+        Self(self.0)
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        // ORDERING: as Arc's: every use of the cell happens before its end.
+        if self.header().refs.fetch_sub(1, Ordering::Release) == 1 {
+            fence(Ordering::Acquire);
+            // SAFETY: the last reference is gone; the vtable is that of the cell's type.
+            unsafe { (self.header().vtable.free)(self.0) }
+        }
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("identity", self.identity())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B: Body, E: Ending> Cell<B, E> {
+    const VTABLE: Vtable = Vtable {
+        run: Self::run,
+        take: Self::take,
+        discard: Self::discard,
+        free: Self::free,
+    };
+
+    unsafe fn run(task: Task, scheduler: &dyn Schedule) {
+        // SAFETY: the cell is of our type, and `task` keeps it.
+        let cell = unsafe { task.0.cast::<Self>().as_ref() };
+        let header = &cell.header;
+        let cancelled = header.state.start().is_cancelled();
+        let result = if cancelled {
+            Poll::Ready(Err(JoinError::Cancelled))
+        } else {
+            cell.poll(&task)
+        };
+        if let Poll::Ready(result) = result {
+            cell.end(&task, result);
+        } else if header.state.park() {
+            scheduler.reschedule(task);
+        }
+    }
+
+    /// Polls the body; the caller holds RUNNING.
+    fn poll(&self, task: &Task) -> Poll<TaskResult<B::Output>> {
+        // Borrows the reference `task` counts: not dropped, so not counted either.
+        let waker = ManuallyDrop::new(waker(ManuallyDrop::new(Task(task.0))));
+        let mut cx = Context::from_waker(&waker);
+        let poll = catch_unwind(AssertUnwindSafe(|| {
+            goroutine::run_as(&self.header.identity, || {
+                self.stage.with_mut(|stage| {
+                    // SAFETY: RUNNING grants access to the body, which stays in its cell
+                    // until it is dropped there.
+                    let Stage::Body(body) = (unsafe { &mut *stage }) else {
+                        unreachable!("a goroutine that runs has a body")
+                    };
+                    // SAFETY: as above.
+                    unsafe { Pin::new_unchecked(body) }.poll(&mut cx)
+                })
+            })
+        }));
+        match poll {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Err(payload) => Poll::Ready(Err(JoinError::Panicked(payload))),
+        }
+    }
+
+    /// Ends the goroutine; the caller holds RUNNING.
+    fn end(&self, task: &Task, result: TaskResult<B::Output>) {
+        let header = &self.header;
+        let result = match self.drop_body() {
+            Ok(()) => result,
+            // The goroutine's own panic, if there was one, comes first.
+            Err(payload) if result.is_ok() => {
+                drop_quietly(result);
+                Err(JoinError::Panicked(payload))
+            }
+            Err(payload) => {
+                drop_quietly(payload);
+                result
+            }
+        };
+        self.stage.with_mut(|stage| {
+            // SAFETY: RUNNING grants access; the stage is empty.
+            unsafe { *stage = Stage::Result(result) };
+        });
+        header.scheduler.finished();
+        let word = header.state.complete();
+        let abandoned = word.is_detached() || word.is_waited() && task.release();
+        if let Some(payload) = abandoned.then(|| task.discard()).flatten() {
+            // SAFETY: the ending is the runner's until it drops it, below.
+            let left = self.ending.with(|ending| match unsafe { &*ending } {
+                Some(ending) => ending.unclaimed_panic(payload),
+                None => Some(payload),
+            });
+            if let Some(payload) = left {
+                task.report(payload);
+            }
+        }
+        self.drop_ending();
+    }
+
+    /// Drops the body where it lies; gives the panic of its drop.
+    fn drop_body(&self) -> Result<(), Payload> {
+        catch_unwind(AssertUnwindSafe(|| {
+            goroutine::run_as(&self.header.identity, || {
+                self.stage.with_mut(|stage| {
+                    // SAFETY: the caller holds RUNNING or the last reference.
+                    unsafe { *stage = Stage::Empty };
+                });
+            });
+        }))
+    }
+
+    fn drop_ending(&self) {
+        // SAFETY: only the runner that ended the goroutine, or the last owner of the cell,
+        // comes here.
+        let ending = self.ending.with_mut(|ending| unsafe { (*ending).take() });
+        drop_quietly(ending);
+    }
+
+    unsafe fn take(header: NonNull<Header>, out: *mut ()) {
+        // SAFETY: the cell is of our type.
+        let cell = unsafe { header.cast::<Self>().as_ref() };
+        let result = cell.take_result();
+        // SAFETY: the caller has made room for a result of our type.
+        unsafe { out.cast::<TaskResult<B::Output>>().write(result) };
+    }
+
+    unsafe fn discard(header: NonNull<Header>) -> Option<Payload> {
+        // SAFETY: the cell is of our type.
+        let cell = unsafe { header.cast::<Self>().as_ref() };
+        match cell.take_result() {
+            Err(JoinError::Panicked(payload)) => Some(payload),
+            result => {
+                drop_quietly(result);
+                None
+            }
+        }
+    }
+
+    /// Moves the result out; TAKEN was set on the caller's behalf.
+    fn take_result(&self) -> TaskResult<B::Output> {
+        self.stage.with_mut(|stage| {
+            // SAFETY: TAKEN grants access to the result.
+            match std::mem::replace(unsafe { &mut *stage }, Stage::Empty) {
+                Stage::Result(result) => result,
+                Stage::Body(_) | Stage::Empty => unreachable!("TAKEN is set over a result"),
+            }
+        })
+    }
+
+    unsafe fn free(header: NonNull<Header>) {
+        // SAFETY: the cell is of our type, and its last reference is gone.
+        let cell = unsafe { Box::from_raw(header.cast::<Self>().as_ptr()) };
+        if !cell.header.state.load().is_done() {
+            // Nobody can wake it any more: it ends here, unheard.
+            if let Err(payload) = cell.drop_body() {
+                drop_quietly(payload);
+            }
+            cell.header.scheduler.finished();
+            cell.drop_ending();
+        }
+    }
+}
+
+/// Drops a value of the user's; a panic of its drop has been reported by the panic hook
+/// and must not take the caller along.
+fn drop_quietly<T>(value: T) {
+    let mut panic = catch_unwind(AssertUnwindSafe(|| drop(value)));
+    // A payload may panic when dropped, and its panic's payload too; not for ever.
+    for _ in 0..8 {
+        let Err(payload) = panic else { return };
+        panic = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+    }
+    std::mem::forget(panic);
+}
+
+/// A waker that owns `task`'s count.
+fn waker(task: ManuallyDrop<Task>) -> Waker {
+    // SAFETY: the functions below uphold the contract of wakers: thread-safe, and each
+    // raw waker stands for one counted reference.
+    unsafe { Waker::from_raw(raw_waker(task)) }
+}
+
+fn raw_waker(task: ManuallyDrop<Task>) -> RawWaker {
+    RawWaker::new(task.0.as_ptr().cast_const().cast(), &WAKER)
+}
+
+static WAKER: RawWakerVTable = RawWakerVTable::new(
+    |data| raw_waker(ManuallyDrop::new(Task::clone(&borrow(data)))),
+    |data| ManuallyDrop::into_inner(borrow(data)).wake(),
+    |data| borrow(data).wake(),
+    |data| drop(ManuallyDrop::into_inner(borrow(data))),
+);
+
+/// The task a raw waker stands for.
+fn borrow(data: *const ()) -> ManuallyDrop<Task> {
+    // SAFETY: `raw_waker` made it from a task's pointer, which is not null.
+    let header = unsafe { NonNull::new_unchecked(data.cast_mut().cast()) };
+    ManuallyDrop::new(Task(header))
+}
+
+/// Where a goroutine was started, for its identity.
+pub(crate) fn spawned_at(location: &'static Location<'static>) -> Identity {
+    goroutine::with_running(|parent| Identity::new(None, Some(location), Some(parent)))
+        .unwrap_or_else(|| Identity::new(None, Some(location), None))
+}

@@ -1,0 +1,255 @@
+//! What a pool's thread does: run goroutines while it holds a core.
+//!
+//! A thread that is about to block in one of our primitives lets its core go first, to
+//! another thread if there is work in its queue, otherwise to the idle ones; that is what
+//! makes blocking safe in a goroutine of either kind. When it runs again it takes a core if
+//! one is idle, and otherwise finishes its goroutine without: it is then one thread more
+//! than there are cores, until the goroutine ends or blocks again.
+//!
+//! Invariant: `Worker::core` is `None` while the thread sleeps in a primitive, so a queue
+//! always belongs to a thread that can run it, or to nobody and is empty.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use rendez_core::hooks;
+use rendez_core::shim::{Arc, multicore, spin_loop};
+
+use crate::core::Core;
+use crate::pool::Shared;
+use crate::task::{Schedule, Task};
+
+/// A thread of a pool.
+struct Worker {
+    shared: Arc<Shared>,
+    core: RefCell<Option<Box<Core>>>,
+    /// Whether what runs is a closure.
+    in_closure: Cell<bool>,
+}
+
+std::thread_local! {
+    static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
+}
+
+fn worker() -> Option<Rc<Worker>> {
+    WORKER.try_with(|w| w.borrow().clone()).ok().flatten()
+}
+
+/// The pool whose thread this is.
+pub(crate) fn pool() -> Option<Arc<Shared>> {
+    WORKER
+        .try_with(|w| w.borrow().as_ref().map(|w| Arc::clone(&w.shared)))
+        .ok()
+        .flatten()
+}
+
+/// Whether this is a thread of that pool.
+pub(crate) fn is_of(shared: &Shared) -> bool {
+    WORKER
+        .try_with(|w| {
+            w.borrow()
+                .as_ref()
+                .is_some_and(|w| std::ptr::eq(&*w.shared, shared))
+        })
+        .unwrap_or(false)
+}
+
+/// What became of a goroutine pushed to the calling thread's own queue.
+pub(crate) enum Pushed {
+    /// Only this thread will run it, next.
+    Next,
+    /// It lies where others may steal it, or has pushed another there.
+    Stealable,
+    /// This thread holds no core of that pool.
+    NotHere(Task),
+}
+
+/// Pushes a goroutine to the queue of the core the calling thread holds, if it is one of
+/// `shared`'s.
+pub(crate) fn push(shared: &Shared, task: Task, back: bool) -> Pushed {
+    let mut task = Some(task);
+    let pushed = WORKER.try_with(|worker| {
+        let worker = worker.borrow();
+        let worker = worker
+            .as_ref()
+            .filter(|w| std::ptr::eq(&*w.shared, shared))?;
+        let mut core = worker.core.borrow_mut();
+        let core = core.as_mut()?;
+        let task = task.take()?;
+        if back || worker.in_closure.get() {
+            core.push_back(task);
+            return Some(Pushed::Stealable);
+        }
+        Some(if core.push_next(task) {
+            Pushed::Stealable
+        } else {
+            Pushed::Next
+        })
+    });
+    match (pushed, task) {
+        (Ok(Some(pushed)), _) => pushed,
+        (_, Some(task)) => Pushed::NotHere(task),
+        (_, None) => unreachable!("a goroutine that was not pushed is still here"),
+    }
+}
+
+/// A pool's thread from its first core to its end.
+pub(crate) fn main(shared: Arc<Shared>, core: Box<Core>) {
+    struct Ended(Arc<Shared>);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            self.0.threads.ended();
+        }
+    }
+    let ended = Ended(Arc::clone(&shared));
+    hooks::set_scheduler(Some(Arc::new(Hook)));
+    let worker = Rc::new(Worker {
+        shared,
+        core: RefCell::new(None),
+        in_closure: Cell::new(false),
+    });
+    let _ = WORKER.try_with(|w| w.replace(Some(Rc::clone(&worker))));
+    let mut given = Some(core);
+    while let Some(core) = given {
+        worker.core.replace(Some(core));
+        worker.run();
+        given = worker.shared.threads.wait();
+    }
+    let _ = WORKER.try_with(|w| w.take());
+    hooks::set_scheduler(None);
+    drop(worker);
+    drop(ended);
+}
+
+impl Worker {
+    /// Runs goroutines until the core is gone.
+    fn run(&self) {
+        loop {
+            while let Some(task) = self.next() {
+                self.in_closure.set(task.is_closure());
+                task.run(&*self.shared);
+                self.in_closure.set(false);
+                if self.core.borrow().is_none() {
+                    // It blocked, and its core has gone on without us.
+                    let Some(core) = self.shared.sleep.take() else {
+                        return;
+                    };
+                    self.core.replace(Some(core));
+                }
+            }
+            let core = self.core.take().expect("the loop above ends with a core");
+            if !self.idle(core) {
+                return;
+            }
+        }
+    }
+
+    /// Lets the core go idle. Returns whether it was given back, since there is work.
+    fn idle(&self, mut core: Box<Core>) -> bool {
+        let searching = std::mem::take(&mut core.searching);
+        let shared = &self.shared;
+        match shared
+            .sleep
+            .idle(core, searching, || shared.queues.has_work())
+        {
+            Some(mut core) => {
+                core.searching = true;
+                self.core.replace(Some(core));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The next goroutine: its own, a shared one, or a stolen one.
+    fn next(&self) -> Option<Task> {
+        let shared = &self.shared;
+        let mut guard = self.core.borrow_mut();
+        let core = guard.as_mut()?;
+        let task = core.pop(&shared.queues).or_else(|| search(core, shared));
+        if task.is_some() && std::mem::take(&mut core.searching) {
+            drop(guard);
+            if let Some(core) = shared.sleep.found() {
+                shared.start(core, true);
+            }
+        }
+        task
+    }
+}
+
+/// Looks through everybody's queues for a while.
+fn search(core: &mut Core, shared: &Shared) -> Option<Task> {
+    /// About as long as waking a thread takes, which a little patience saves.
+    const ROUNDS: u32 = 32;
+    const PAUSE: u32 = 64;
+    core.searching = core.searching || shared.sleep.begin_search(shared.queues.n_cores());
+    if !core.searching {
+        return None;
+    }
+    let rounds = if multicore() { ROUNDS } else { 1 };
+    (0..rounds).find_map(|round| {
+        if round > 0 {
+            (0..PAUSE).for_each(|_| spin_loop());
+        }
+        core.steal(&shared.queues)
+    })
+}
+
+/// Lets a thread's core go while the thread sleeps.
+struct Hook;
+
+impl hooks::Scheduler for Hook {
+    fn before_block(&self) {
+        let Some(worker) = worker() else { return };
+        let Some(core) = worker.core.take() else {
+            return;
+        };
+        if core.has_work() {
+            worker.shared.start(core, false);
+        } else if worker.idle(core) {
+            let core = worker.core.take().expect("given back");
+            worker.shared.start(core, true);
+        }
+    }
+
+    fn after_block(&self) {
+        let Some(worker) = worker() else { return };
+        if worker.core.borrow().is_none() {
+            let core = worker.shared.sleep.take();
+            worker.core.replace(core);
+        }
+    }
+}
+
+impl Schedule for Shared {
+    fn schedule(&self, task: Task) {
+        match push(self, task, false) {
+            Pushed::Next => {}
+            Pushed::Stealable => self.work_came(),
+            Pushed::NotHere(task) => {
+                self.queues.push(task);
+                self.work_came();
+            }
+        }
+    }
+
+    fn reschedule(&self, task: Task) {
+        // It goes behind the others, whom somebody was woken for when they came.
+        if let Pushed::NotHere(task) = push(self, task, true) {
+            self.queues.push(task);
+            self.work_came();
+        }
+    }
+
+    fn finished(&self) {
+        self.one_less();
+    }
+
+    fn unclaimed_panic(
+        &self,
+        identity: &rendez_core::goroutine::Goroutine,
+        payload: crate::error::Payload,
+    ) {
+        (self.on_panic)(identity, payload);
+    }
+}
