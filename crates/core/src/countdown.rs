@@ -2,10 +2,12 @@
 //! handle, a latch.
 //!
 //! ```text
-//! word: | count (bits 1-63) | WAITERS (bit 0) |
+//! word: | epoch (bits 33-63) | count (bits 1-32) | WAITERS (bit 0) |
 //! ```
 //!
-//! - `add` and `done` are one RMW each, unless somebody waits at the turn to zero.
+//! - `done` is one RMW, unless somebody waits at the turn to zero.
+//! - The **epoch** goes up with the `add` that leaves zero, in the same step; so two looks
+//!   at the word that find the same epoch and no zero prove that there was none between.
 //! - WAITERS is set, under the lock, before a waiter is queued and while the count is
 //!   above zero; so whoever turns the count to zero sees it and releases them.
 //! - **Reuse.** An `add` that raises the count from zero and still sees WAITERS releases
@@ -25,20 +27,23 @@ use crate::shim::atomic::{AtomicU64, Ordering, fence};
 use crate::wake::WakeList;
 
 const WAITERS: u64 = 1;
-const ONE: u64 = 2;
+const ONE: u64 = 1 << 1;
+const EPOCH: u64 = 1 << 33;
+
+fn count_of(word: u64) -> u64 {
+    word % EPOCH / ONE
+}
 
 /// A count with those who wait for its zero.
 #[derive(Debug)]
 pub struct Countdown {
     word: AtomicU64,
-    // How often zero has been reached from above: the probe's epoch.
-    zeros: AtomicU64,
     // Guards the queue; the innermost lock of whatever embeds this.
     waiters: Mutex<Queue>,
     kind: WaitKind,
 }
 
-/// The count was to go where it cannot: below zero or beyond 2^62.
+/// The count was to go where it cannot: below zero or beyond 2^32 - 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfRange;
 
@@ -47,7 +52,6 @@ impl Countdown {
     pub fn new(count: u32, kind: WaitKind) -> Self {
         Self {
             word: AtomicU64::new(u64::from(count) * ONE),
-            zeros: AtomicU64::new(0),
             waiters: Mutex::new(Queue::new()),
             kind,
         }
@@ -56,7 +60,7 @@ impl Countdown {
     /// The count.
     pub fn count(&self) -> usize {
         // ORDERING: Acquire pairs with the Release in `done`.
-        let count = self.word.load(Ordering::Acquire) / ONE;
+        let count = count_of(self.word.load(Ordering::Acquire));
         usize::try_from(count).unwrap_or(usize::MAX)
     }
 
@@ -64,24 +68,31 @@ impl Countdown {
     ///
     /// # Errors
     ///
-    /// If the count would go beyond 2^62; it is unchanged then.
+    /// If the count would go beyond 2^32 - 1; it is unchanged then.
     pub fn add(&self, n: usize) -> Result<(), OutOfRange> {
-        const MAX: u64 = 1 << 62;
-        let n = u64::try_from(n)
-            .ok()
-            .filter(|&n| n <= MAX)
-            .ok_or(OutOfRange)?;
+        let n = u64::from(u32::try_from(n).map_err(|_| OutOfRange)?);
         if n == 0 {
             return Ok(());
         }
-        let before = self
-            .word
-            .fetch_add(n.checked_mul(ONE).ok_or(OutOfRange)?, Ordering::Relaxed);
-        if (before / ONE).checked_add(n).is_none_or(|sum| sum > MAX) {
-            self.word.fetch_sub(n * ONE, Ordering::Relaxed);
-            return Err(OutOfRange);
+        let mut before = self.word.load(Ordering::Relaxed);
+        loop {
+            let count = count_of(before);
+            if count + n > u64::from(u32::MAX) {
+                return Err(OutOfRange);
+            }
+            let epoch = if count == 0 { EPOCH } else { 0 };
+            let after = before.wrapping_add(epoch) + n * ONE;
+            match self.word.compare_exchange_weak(
+                before,
+                after,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => break,
+                Err(now) => before = now,
+            }
         }
-        if before == WAITERS {
+        if count_of(before) == 0 && before & WAITERS != 0 {
             self.release(|_| true);
         }
         Ok(())
@@ -93,18 +104,19 @@ impl Countdown {
     ///
     /// If the count is zero; it stays so.
     pub fn done(&self) -> Result<(), OutOfRange> {
+        if count_of(self.word.load(Ordering::Relaxed)) == 0 {
+            return Err(OutOfRange);
+        }
         let before = self.word.fetch_sub(ONE, Ordering::Release);
-        if before < ONE {
+        if count_of(before) == 0 {
+            // Two were one too many at the same time.
             self.word.fetch_add(ONE, Ordering::Relaxed);
             return Err(OutOfRange);
         }
-        if before / ONE == 1 {
+        if count_of(before) == 1 && before & WAITERS != 0 {
             // ORDERING: makes what every other `done` published visible to those released.
             fence(Ordering::Acquire);
-            self.zeros.fetch_add(1, Ordering::Release);
-            if before & WAITERS != 0 {
-                self.release(|count| count == 0);
-            }
+            self.release(|count| count == 0);
         }
         Ok(())
     }
@@ -113,7 +125,7 @@ impl Countdown {
     fn release(&self, if_count: impl Fn(u64) -> bool) {
         let mut wakes = WakeList::new();
         let mut waiters = self.waiters.lock();
-        if if_count(self.word.load(Ordering::Acquire) / ONE) {
+        if if_count(count_of(self.word.load(Ordering::Acquire))) {
             while let Some(waiter) = waiters.claim() {
                 waiter.complete(Outcome(0), &mut wakes);
             }
@@ -137,10 +149,10 @@ impl Sealed for Zero<'_> {}
 // its lock, and `claim` is called under that lock only.
 unsafe impl Case for Zero<'_> {
     fn probe(&self) -> Probe {
-        let epoch = self.0.zeros.load(Ordering::Acquire);
+        let word = self.0.word.load(Ordering::Acquire);
         Probe {
-            ready: self.0.is_zero(),
-            epoch,
+            ready: count_of(word) == 0,
+            epoch: word / EPOCH,
         }
     }
 
@@ -153,7 +165,7 @@ unsafe impl Case for Zero<'_> {
         // Set before the count is looked at: a `done` that turns it to zero after the
         // look sees it.
         let before = self.0.word.fetch_or(WAITERS, Ordering::Acquire);
-        if before / ONE > 0 {
+        if count_of(before) > 0 {
             waiters.push(reg, std::ptr::null());
             return;
         }
@@ -161,6 +173,15 @@ unsafe impl Case for Zero<'_> {
             self.0.word.fetch_and(!WAITERS, Ordering::Relaxed);
         }
         if reg.claim_self().is_ok() {
+            reg.complete_self(Outcome(0));
+        }
+    }
+
+    fn recheck(&self, reg: &Registration<'_>) {
+        // The zero may have come while an offer held the waiter.
+        let mut waiters = self.0.waiters.lock();
+        if self.0.is_zero() && reg.claim_self().is_ok() {
+            waiters.remove(reg.node);
             reg.complete_self(Outcome(0));
         }
     }

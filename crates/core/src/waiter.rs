@@ -114,12 +114,13 @@ impl Waiter {
 
     /// The arm that won, once its outcome is visible. Waits out a claim under way.
     pub fn ready(&self) -> Option<usize> {
+        let mut turns = 0;
         loop {
             // ORDERING: Acquire pairs with the Release in `publish`.
             let word = self.word.load(Ordering::Acquire);
             match word & PHASE {
                 READY => return Some(word >> ARM),
-                CLAIMED => spin_loop(),
+                CLAIMED => pause(&mut turns),
                 _ => return None,
             }
         }
@@ -257,7 +258,7 @@ impl Waiter {
 
     /// Sets BUSY if the phase is one of those wanted.
     fn hold(&self, wanted: impl Fn(usize) -> bool) -> Result<(), Taken> {
-        let mut turns = 0_u32;
+        let mut turns = 0;
         loop {
             let word = self.word.load(Ordering::Relaxed);
             let phase = word & PHASE;
@@ -278,19 +279,23 @@ impl Waiter {
             {
                 return Ok(());
             }
-            // The holder is a few instructions from letting go, unless it was preempted.
-            turns += 1;
-            if turns % 64 == 0 {
-                thread::yield_now();
-            } else {
-                spin_loop();
-            }
+            pause(&mut turns);
         }
     }
 
     fn release(&self) {
         let word = self.word.load(Ordering::Relaxed);
         self.word.store(word & !BUSY, Ordering::Release);
+    }
+}
+
+/// Waits for somebody who is a few instructions from done, unless they were preempted.
+fn pause(turns: &mut u32) {
+    *turns += 1;
+    if *turns % 64 == 0 {
+        thread::yield_now();
+    } else {
+        spin_loop();
     }
 }
 

@@ -155,7 +155,7 @@ impl<'scope> Scope<'scope, '_> {
         self.running
             .count
             .add(1)
-            .expect("a scope has fewer than 2^62 goroutines");
+            .expect("a scope has fewer than 2^32 goroutines");
         let ending = InScope(Arc::clone(&self.running));
         let running = Some(Arc::clone(&self.running));
         let identity = spawned_at(Location::caller());

@@ -66,7 +66,7 @@ impl WaitGroup {
     ///
     /// # Panics
     ///
-    /// If the counter would pass 2^62; it is unchanged then.
+    /// If the counter would pass 2^32 - 1; it is unchanged then.
     ///
     /// # Examples
     ///

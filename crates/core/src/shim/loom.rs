@@ -13,12 +13,55 @@ pub mod atomic {
 
 /// Threads, and how one of them sleeps. Loom has no time: `park_timeout` only parks,
 /// so a model ends a wait with another thread instead of a deadline.
+///
+/// Parking is ours, on loom's lock and condition: loom's own `unpark` also wakes a thread
+/// that is blocked on something else, a lock for one, which then fails.
 pub mod thread {
-    pub use loom::thread::{
-        AccessError, Builder, JoinHandle, LocalKey, Thread, ThreadId, current, park, spawn,
-        yield_now,
-    };
+    use super::Arc;
+    use loom::sync::{Condvar, Mutex};
+
+    pub use loom::thread::{AccessError, Builder, JoinHandle, LocalKey, spawn, yield_now};
     pub use std::thread::{available_parallelism, panicking};
+
+    #[derive(Debug)]
+    struct Token {
+        full: Mutex<bool>,
+        given: Condvar,
+    }
+
+    loom::thread_local! {
+        static TOKEN: Arc<Token> = Arc::new(Token {
+            full: Mutex::new(false),
+            given: Condvar::new(),
+        });
+    }
+
+    /// A handle of a thread.
+    #[derive(Clone, Debug)]
+    pub struct Thread(Arc<Token>);
+
+    /// The calling thread.
+    pub fn current() -> Thread {
+        TOKEN.with(|token| Thread(Arc::clone(token)))
+    }
+
+    impl Thread {
+        /// Gives the thread its token.
+        pub fn unpark(&self) {
+            *self.0.full.lock().unwrap_or_else(|e| e.into_inner()) = true;
+            self.0.given.notify_one();
+        }
+    }
+
+    /// Sleeps until the calling thread's token is given, and takes it.
+    pub fn park() {
+        let Thread(token) = current();
+        let mut full = token.full.lock().unwrap_or_else(|e| e.into_inner());
+        while !*full {
+            full = token.given.wait(full).unwrap_or_else(|e| e.into_inner());
+        }
+        *full = false;
+    }
 
     /// Parks; the time does not pass.
     pub fn park_timeout(_: std::time::Duration) {

@@ -1,0 +1,82 @@
+//! The checks that cargo makes for us.
+
+use crate::metadata::Workspace;
+use crate::shell::{Outcome, cargo, failed, run};
+
+/// Every crate with every feature: libraries, binaries, tests, examples, then doc tests,
+/// which cargo runs only by themselves when targets are named.
+pub(crate) fn test() -> Outcome {
+    run(&mut cargo(&[
+        "test",
+        "--workspace",
+        "--all-features",
+        "--all-targets",
+    ]))?;
+    run(&mut cargo(&[
+        "test",
+        "--workspace",
+        "--all-features",
+        "--doc",
+    ]))
+}
+
+/// Formatted by rustfmt.
+pub(crate) fn fmt() -> Outcome {
+    component("fmt", "rustfmt")?;
+    run(&mut cargo(&["fmt", "--all", "--check"]))
+}
+
+/// No warning of the compiler or clippy.
+pub(crate) fn clippy() -> Outcome {
+    component("clippy", "clippy")?;
+    run(&mut cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+/// The documentation builds, every link in it too.
+pub(crate) fn doc() -> Outcome {
+    run(
+        cargo(&["doc", "--workspace", "--all-features", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )
+}
+
+/// Every crate that is published can be packaged.
+pub(crate) fn package() -> Outcome {
+    let workspace = Workspace::read()?;
+    let mut args = vec!["package", "--no-verify", "--allow-dirty", "--quiet"];
+    for package in workspace.packages.iter().filter(|p| p.published) {
+        args.extend(["-p", &package.name]);
+    }
+    run(&mut cargo(&args))
+}
+
+/// What is published builds with the toolchain in use: CI runs this with the oldest one.
+pub(crate) fn msrv() -> Outcome {
+    let workspace = Workspace::read()?;
+    let mut args = vec!["check", "--all-features"];
+    for package in workspace.packages.iter().filter(|p| p.published) {
+        args.extend(["-p", &package.name]);
+    }
+    run(&mut cargo(&args))
+}
+
+/// Names what is missing instead of a subcommand's "no such command".
+fn component(subcommand: &str, component: &str) -> Outcome {
+    let found = cargo(&[subcommand, "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if found {
+        return Ok(());
+    }
+    Err(failed(format!(
+        "`cargo {subcommand}` is missing; install it with `rustup component add {component}`"
+    )))
+}
