@@ -80,15 +80,37 @@ impl<T: Send> JoinHandle<T> {
     {
         hooks::switch_point();
         let scheduler = Arc::clone(shared) as Arc<dyn Schedule>;
+        // SAFETY: as the caller promises.
+        let (due, handle) = unsafe { Self::make(scheduler, goroutine, ending, identity, scope) };
+        shared.launch(due);
+        handle
+    }
+
+    /// Makes a goroutine that is due to run, and its handle.
+    ///
+    /// # Safety
+    ///
+    /// What it borrows lives until `ending` has been dropped.
+    pub(crate) unsafe fn make<M, G, E>(
+        scheduler: Arc<dyn Schedule>,
+        goroutine: G,
+        ending: E,
+        identity: Identity,
+        scope: Option<Arc<Running>>,
+    ) -> (Task, Self)
+    where
+        G: Goroutine<M, Output = T>,
+        E: Ending,
+    {
         // SAFETY: as the caller promises. The result lives in the cell until the handle
         // takes or drops it; the handle's type keeps it from outliving what that borrows.
         let (due, task) = unsafe { Task::new(goroutine.into_body(), ending, scheduler, identity) };
-        shared.launch(due);
-        Self {
+        let handle = Self {
             waiting: None,
             task,
             scope,
-        }
+        };
+        (due, handle)
     }
 }
 
@@ -235,6 +257,21 @@ impl<R, T> Finished<R, T> {
             _result: PhantomData,
         }
     }
+}
+
+/// A goroutine on a scheduler of the caller's, for the models.
+#[track_caller]
+pub fn goroutine_on<M, G>(
+    scheduler: Arc<dyn Schedule>,
+    goroutine: G,
+) -> (Task, JoinHandle<G::Output>)
+where
+    G: Goroutine<M> + 'static,
+    G::Output: 'static,
+{
+    let identity = crate::task::spawned_at(Location::caller());
+    // SAFETY: nothing is borrowed.
+    unsafe { JoinHandle::make(scheduler, goroutine, (), identity, None) }
 }
 
 /// How a case holds its task: by reference or as its owner.

@@ -53,7 +53,9 @@ pub use crate::yielding::{YieldNow, yield_now, yield_thread};
 /// For the models of the parts; not an interface.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::join::goroutine_on;
     pub use crate::sleep::Sleep;
+    pub use crate::task::{Schedule, Task};
 }
 
 /// Starts a goroutine, a closure or a future, on the caller's pool, the global one outside

@@ -33,7 +33,7 @@ use crate::error::{JoinError, Payload};
 use crate::state::{State, Word};
 
 /// What runs goroutines, as their cells see it.
-pub(crate) trait Schedule: Send + Sync {
+pub trait Schedule: Send + Sync {
     /// Puts a goroutine that was started or woken into a run queue.
     fn schedule(&self, task: Task);
     /// Puts a goroutine that was woken while it ran into a run queue, behind the others.
@@ -153,7 +153,7 @@ impl Task {
 
     /// Runs the goroutine, or its next stretch. The caller took it from a run queue of
     /// `scheduler`.
-    pub(crate) fn run(self, scheduler: &dyn Schedule) {
+    pub fn run(self, scheduler: &dyn Schedule) {
         // SAFETY: the vtable is that of the cell's type.
         unsafe { (self.header().vtable.run)(self, scheduler) }
     }

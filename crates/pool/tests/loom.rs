@@ -1,0 +1,272 @@
+//! Models of the pool's own protocols: under `--cfg rendez_loom` every interleaving is
+//! explored, otherwise each runs once.
+//!
+//! Loom cannot see into crossbeam's deques; a queue under a lock stands in for them.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use rendez_core::goroutine::Goroutine as Identity;
+use rendez_core::shim::atomic::{AtomicUsize, Ordering};
+use rendez_core::shim::{Mutex, model, thread};
+use rendez_pool::__private::{Schedule, Sleep, Task, goroutine_on};
+use rendez_pool::{JoinError, Payload};
+
+/// Runs what it is given when it is told to.
+#[derive(Default)]
+struct Queue {
+    due: Mutex<VecDeque<Task>>,
+    ended: AtomicUsize,
+}
+
+impl Schedule for Queue {
+    fn schedule(&self, task: Task) {
+        self.due.lock().push_back(task);
+    }
+    fn reschedule(&self, task: Task) {
+        self.schedule(task);
+    }
+    fn finished(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+    fn unclaimed_panic(&self, _: &Identity, _: Payload) {}
+}
+
+impl Queue {
+    /// Runs one that is due; whether there was one.
+    fn run_one(&self) -> bool {
+        let task = self.due.lock().pop_front();
+        task.map(|task| task.run(self)).is_some()
+    }
+}
+
+/// Pending until it is polled a second time; shows its waker.
+struct Twice {
+    waker: Arc<Mutex<Option<Waker>>>,
+    polled: bool,
+    dropped: Arc<AtomicUsize>,
+}
+
+impl Future for Twice {
+    type Output = u8;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u8> {
+        if self.polled {
+            return Poll::Ready(5);
+        }
+        self.polled = true;
+        *self.waker.lock() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Twice {
+    fn drop(&mut self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn twice() -> (Twice, Arc<Mutex<Option<Waker>>>, Arc<AtomicUsize>) {
+    let (waker, dropped) = (Arc::new(Mutex::new(None)), Arc::new(AtomicUsize::new(0)));
+    let future = Twice {
+        waker: Arc::clone(&waker),
+        polled: false,
+        dropped: Arc::clone(&dropped),
+    };
+    (future, waker, dropped)
+}
+
+fn take_waker(waker: &Mutex<Option<Waker>>) -> Option<Waker> {
+    waker.lock().take()
+}
+
+#[test]
+fn a_wake_at_any_time_runs_it_again() {
+    model("task: wake against park", || {
+        let queue = Arc::new(Queue::default());
+        let (future, waker, dropped) = twice();
+        let (task, handle) = goroutine_on(Arc::clone(&queue) as _, future);
+        let waking = thread::spawn(move || {
+            let wakes = take_waker(&waker).map(Waker::wake);
+            (wakes.is_some(), waker)
+        });
+        task.run(&*queue);
+        let (woken, waker) = waking.join().unwrap();
+        if !woken {
+            take_waker(&waker).expect("it has been polled").wake();
+        }
+        assert!(queue.run_one(), "the wake has made it due");
+        assert_eq!(handle.join().unwrap(), 5);
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+        assert_eq!(queue.ended.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn two_wakes_make_it_due_once() {
+    model("task: two wakes against each other", || {
+        let queue = Arc::new(Queue::default());
+        let (future, waker, _) = twice();
+        let (task, handle) = goroutine_on(Arc::clone(&queue) as _, future);
+        task.run(&*queue);
+        let first = take_waker(&waker).expect("it has been polled");
+        let second = first.clone();
+        let waking = thread::spawn(move || first.wake());
+        second.wake();
+        waking.join().unwrap();
+        assert!(queue.run_one());
+        assert!(!queue.run_one(), "it was queued once");
+        assert_eq!(handle.join().unwrap(), 5);
+    });
+}
+
+#[test]
+fn a_joiner_is_not_missed() {
+    model("task: end against join", || {
+        let queue = Arc::new(Queue::default());
+        let (task, handle) = goroutine_on(Arc::clone(&queue) as _, || 7);
+        let runner = thread::spawn(move || task.run(&*queue));
+        assert_eq!(handle.join().unwrap(), 7);
+        runner.join().unwrap();
+    });
+}
+
+/// Counts its drops.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_result_nobody_takes_is_dropped_once() {
+    model("task: end against detach", || {
+        let queue = Arc::new(Queue::default());
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let result = Counted(Arc::clone(&dropped));
+        let (task, handle) = goroutine_on(Arc::clone(&queue) as _, move || result);
+        let runner = thread::spawn(move || task.run(&*queue));
+        drop(handle);
+        runner.join().unwrap();
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn a_cancel_drops_the_future_or_comes_too_late() {
+    model("task: cancel against wake and end", || {
+        let queue = Arc::new(Queue::default());
+        let (future, waker, dropped) = twice();
+        let (task, handle) = goroutine_on(Arc::clone(&queue) as _, future);
+        task.run(&*queue);
+        let waker = take_waker(&waker).expect("it has been polled");
+        let theirs = Arc::clone(&queue);
+        let runner = thread::spawn(move || {
+            waker.wake();
+            theirs.run_one();
+        });
+        handle.cancel();
+        runner.join().unwrap();
+        while queue.run_one() {}
+        match handle.join() {
+            Ok(5) | Err(JoinError::Cancelled) => {}
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+        assert_eq!(queue.ended.load(Ordering::Relaxed), 1);
+    });
+}
+
+/// Queued work and sleeping cores.
+struct Workers {
+    queue: Mutex<VecDeque<u8>>,
+    sleep: Sleep<u8>,
+    done: AtomicUsize,
+}
+
+impl Workers {
+    fn has_work(&self) -> bool {
+        !self.queue.lock().is_empty()
+    }
+
+    fn push(&self, work: u8) {
+        self.queue.lock().push_back(work);
+        if let Some(core) = self.sleep.work_came() {
+            self.run(core, true);
+        }
+    }
+
+    /// What a worker does with a core until it goes idle.
+    fn run(&self, mut core: u8, mut searching: bool) {
+        loop {
+            let work = self.queue.lock().pop_front();
+            if work.is_some() {
+                if std::mem::take(&mut searching) {
+                    // In place of another thread: this one, later.
+                    if let Some(other) = self.sleep.found() {
+                        self.run(other, true);
+                    }
+                }
+                self.done.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            match self.sleep.idle(core, searching, || self.has_work()) {
+                Some(again) => (core, searching) = (again, true),
+                None => return,
+            }
+        }
+    }
+}
+
+fn no_work_is_missed(cores: Vec<u8>) {
+    let n_cores = cores.len();
+    let workers = Arc::new(Workers {
+        queue: Mutex::new(VecDeque::new()),
+        sleep: Sleep::new(cores),
+        done: AtomicUsize::new(0),
+    });
+    let theirs = Arc::clone(&workers);
+    let other = thread::spawn(move || theirs.push(1));
+    workers.push(2);
+    other.join().unwrap();
+    assert_eq!(workers.done.load(Ordering::Relaxed), 2, "all work is done");
+    let idle = (0..n_cores).filter_map(|_| workers.sleep.take()).count();
+    assert_eq!(idle, n_cores, "every core has come back");
+}
+
+#[test]
+fn one_core_misses_no_work() {
+    model("sleep: two pushes, one core", || no_work_is_missed(vec![0]));
+}
+
+#[test]
+fn two_cores_miss_no_work() {
+    model("sleep: two pushes, two cores", || {
+        no_work_is_missed(vec![0, 1])
+    });
+}
+
+#[test]
+fn a_core_let_go_by_a_blocking_thread_misses_no_work() {
+    model("sleep: a thread blocks while work comes", || {
+        let workers = Arc::new(Workers {
+            queue: Mutex::new(VecDeque::new()),
+            sleep: Sleep::new(vec![0]),
+            done: AtomicUsize::new(0),
+        });
+        let core = workers.sleep.take().expect("a core is idle");
+        let theirs = Arc::clone(&workers);
+        let pusher = thread::spawn(move || theirs.push(1));
+        // What a worker does before it blocks, its own queue being empty.
+        if let Some(core) = workers.sleep.idle(core, false, || workers.has_work()) {
+            workers.run(core, true);
+        }
+        pusher.join().unwrap();
+        assert_eq!(workers.done.load(Ordering::Relaxed), 1);
+    });
+}

@@ -1,0 +1,269 @@
+//! Models of the channel's own protocol: under `--cfg rendez_loom` every interleaving is
+//! explored, otherwise each runs once.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use rendez_core::block_on::block_on;
+use rendez_core::shim::{model, thread};
+use rendez_select::{Receiver, RecvError, Sender, bounded, select, unbounded};
+
+struct Ignore;
+
+impl std::task::Wake for Ignore {
+    fn wake(self: Arc<Self>) {}
+}
+
+fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    let waker = Waker::from(Arc::new(Ignore));
+    future.poll(&mut Context::from_waker(&waker))
+}
+
+#[test]
+fn a_rendezvous_hands_one_value_over() {
+    model("cap 0: send against recv", || {
+        let (tx, rx) = bounded(0);
+        let sender = thread::spawn(move || tx.send(7).unwrap());
+        assert_eq!(rx.recv(), Ok(7));
+        sender.join().unwrap();
+        assert_eq!(rx.recv(), Err(RecvError));
+    });
+}
+
+#[test]
+fn a_buffer_of_one_keeps_the_order() {
+    model("cap 1: two sends against two receives", || {
+        let (tx, rx) = bounded(1);
+        let sender = thread::spawn(move || {
+            tx.send(1).unwrap();
+            tx.send(2).unwrap();
+        });
+        assert_eq!(rx.recv(), Ok(1));
+        assert_eq!(rx.recv(), Ok(2));
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn two_senders_lose_nothing() {
+    model("cap 0: two senders, one receiver", || {
+        let (tx, rx) = bounded(0);
+        let other = tx.clone();
+        let a = thread::spawn(move || tx.send(1).unwrap());
+        let b = thread::spawn(move || other.send(2).unwrap());
+        let sum = rx.recv().unwrap() + rx.recv().unwrap();
+        assert_eq!(sum, 3);
+        a.join().unwrap();
+        b.join().unwrap();
+    });
+}
+
+#[test]
+fn two_receivers_are_both_released_by_the_last_sender() {
+    model("the last sender goes: two receivers are released", || {
+        let (tx, rx) = unbounded::<u8>();
+        let other = rx.clone();
+        let a = thread::spawn(move || other.recv());
+        let b = thread::spawn(move || drop(tx));
+        assert_eq!(rx.recv(), Err(RecvError));
+        assert_eq!(a.join().unwrap(), Err(RecvError));
+        b.join().unwrap();
+    });
+}
+
+#[test]
+fn close_gives_a_parked_sender_its_value_back() {
+    model("close against a parked send", || {
+        let (tx, rx) = bounded::<u8>(0);
+        let closer = tx.clone();
+        let a = thread::spawn(move || closer.close());
+        let sent = tx.send(9);
+        assert_eq!(sent.unwrap_err().into_inner(), 9);
+        assert!(a.join().unwrap());
+        assert_eq!(rx.recv(), Err(RecvError));
+    });
+}
+
+#[test]
+fn close_against_a_buffered_send_loses_nothing() {
+    model(
+        "close against a buffered send: received or given back",
+        || {
+            let (tx, rx) = bounded::<u8>(1);
+            let closer = rx.clone();
+            let a = thread::spawn(move || closer.close());
+            let sent = tx.send(9);
+            a.join().unwrap();
+            match sent {
+                Ok(()) => assert_eq!(rx.recv(), Ok(9)),
+                Err(e) => assert_eq!(e.into_inner(), 9),
+            }
+            assert_eq!(rx.recv(), Err(RecvError));
+        },
+    );
+}
+
+#[test]
+fn a_dropped_receive_passes_its_grant_on() {
+    for cap in [0, 1] {
+        let name = format!("cap {cap}: a served future is dropped, another receives");
+        model(&name, move || {
+            let (tx, rx) = bounded(cap);
+            let mut cancelled = Box::pin(rx.recv_async());
+            assert!(poll_once(cancelled.as_mut()).is_pending());
+            let sender = thread::spawn(move || tx.send(5).unwrap());
+            let other = rx.clone();
+            let receiver = thread::spawn(move || other.recv());
+            drop(cancelled);
+            assert_eq!(receiver.join().unwrap(), Ok(5));
+            sender.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_dropped_send_never_delivers() {
+    model("cap 0: a pending send is dropped against recv", || {
+        let (tx, rx) = bounded(0);
+        let mut cancelled = Box::pin(tx.send_async(5));
+        assert!(poll_once(cancelled.as_mut()).is_pending());
+        let receiver = thread::spawn(move || rx.recv());
+        // Taken while it was parked, or never.
+        drop(cancelled);
+        drop(tx);
+        let got = receiver.join().unwrap();
+        assert!(got == Ok(5) || got == Err(RecvError));
+    });
+}
+
+#[test]
+fn a_task_and_a_thread_meet() {
+    model("cap 0: an awaiting sender meets a blocked receiver", || {
+        let (tx, rx) = bounded(0);
+        let sender = thread::spawn(move || block_on(tx.send_async(3)).unwrap());
+        assert_eq!(rx.recv(), Ok(3));
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_select_receives_from_exactly_one() {
+    model("select: two channels become ready, one is received", || {
+        let (ta, ra) = bounded(1);
+        let (tb, rb) = bounded(1);
+        let a = thread::spawn(move || ta.send(1).unwrap());
+        let b = thread::spawn(move || tb.send(2).unwrap());
+        let got = select! {
+            recv(ra) -> v => v.unwrap(),
+            recv(rb) -> v => v.unwrap(),
+        };
+        a.join().unwrap();
+        b.join().unwrap();
+        let (left, right) = (ra.try_recv().ok(), rb.try_recv().ok());
+        let rest = if got == 1 {
+            (None, Some(2))
+        } else {
+            (Some(1), None)
+        };
+        assert_eq!((left, right), rest);
+    });
+}
+
+/// One of two selects that offer each other a value over `send` and `recv`.
+fn swap(send: &Sender<u8>, recv: &Receiver<u8>) -> bool {
+    select! {
+        send(send, 1) -> res => {
+            res.unwrap();
+            true
+        },
+        recv(recv) -> v => {
+            assert_eq!(v, Ok(1));
+            false
+        },
+    }
+}
+
+#[test]
+fn two_selects_that_meet_on_two_channels_meet_on_one() {
+    model(
+        "select: two selects meet on exactly one of two channels",
+        || {
+            let (ta, ra) = bounded(0);
+            let (tb, rb) = bounded(0);
+            let keep = (ta.clone(), ra.clone(), tb.clone(), rb.clone());
+            let other = thread::spawn(move || swap(&tb, &ra));
+            let sent = swap(&ta, &rb);
+            assert_ne!(sent, other.join().unwrap(), "one sends, the other receives");
+            drop(keep);
+        },
+    );
+}
+
+#[test]
+fn a_select_offer_meets_a_receiver() {
+    model("select: a send arm against a blocked receiver", || {
+        let (tx, rx) = bounded(0);
+        let receiver = thread::spawn(move || rx.recv());
+        select! {
+            send(tx, 4) -> res => res.unwrap(),
+        }
+        assert_eq!(receiver.join().unwrap(), Ok(4));
+    });
+}
+
+#[test]
+fn a_dropped_offer_puts_its_receiver_back() {
+    model(
+        "offer: a permit is dropped, its receiver is served by another",
+        || {
+            let (tx, rx) = bounded(0);
+            let other = tx.clone();
+            let receiver = thread::spawn(move || rx.recv());
+            let sender = thread::spawn(move || other.send(6).unwrap());
+            if let Poll::Ready(Ok(permit)) = poll_once(pin!(tx.reserve_async())) {
+                drop(permit);
+            }
+            assert_eq!(receiver.join().unwrap(), Ok(6));
+            sender.join().unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_dropped_permit_lets_the_next_sender_in() {
+    model(
+        "cap 1: a permit is dropped against a waiting sender",
+        || {
+            let (tx, rx) = bounded(1);
+            let other = tx.clone();
+            let permit = tx.reserve().unwrap();
+            let sender = thread::spawn(move || other.send(2).unwrap());
+            drop(permit);
+            sender.join().unwrap();
+            assert_eq!(rx.try_recv(), Ok(2));
+        },
+    );
+}
+
+#[test]
+fn a_dropped_select_future_takes_nothing() {
+    model("select_async: dropped against a send", || {
+        let (tx, rx) = bounded(1);
+        let (_keep, never) = bounded::<u8>(0);
+        let theirs = rx.clone();
+        let mut select = Box::pin(async move {
+            rendez_select::select_async! {
+                recv(theirs) -> v => v.ok(),
+                recv(never) -> _ => None,
+            }
+        });
+        assert!(poll_once(select.as_mut()).is_pending());
+        let sender = thread::spawn(move || tx.send(8).unwrap());
+        drop(select);
+        sender.join().unwrap();
+        assert_eq!(rx.try_recv(), Ok(8));
+    });
+}
