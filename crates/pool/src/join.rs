@@ -34,7 +34,6 @@ use crate::task::{Ending, Schedule, Task, TaskResult};
 /// let b = rendez_pool::go(async { 2 });
 /// assert_eq!(a.join().unwrap() + b.join().unwrap(), 3);
 /// ```
-#[must_use = "dropping the handle detaches the goroutine; its panic is then only reported"]
 pub struct JoinHandle<T> {
     // Before the task: a wait under way ends before the handle lets go.
     waiting: Option<Waiting<T>>,
