@@ -1,1 +1,10 @@
-//! The programs of this package are its examples: see the folders beside `src`.
+//! Programs written on rendez.
+//!
+//! | program | what it is |
+//! |---|---|
+//! | `digest` | a concurrent `sha256sum` over directory trees |
+
+/// The program in the README, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

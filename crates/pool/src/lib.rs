@@ -100,3 +100,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 pub fn num_goroutines() -> usize {
     pool::current().n_live()
 }
+
+/// The README's program, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -26,3 +26,8 @@ pub mod prelude {
     };
     pub use rendez_waitgroup::WaitGroup;
 }
+
+/// The README's program, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

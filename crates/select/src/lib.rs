@@ -145,3 +145,8 @@ pub fn tick(period: Duration) -> Receiver<Instant> {
         source: Source::Tick(Arc::new(Tick::new(now, period)), |instant| instant),
     }
 }
+
+/// The README's program, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -243,3 +243,8 @@ impl Future for WaitFuture<'_> {
         unsafe { self.map_unchecked_mut(|this| &mut this.0) }.poll(cx)
     }
 }
+
+/// The README's program, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
