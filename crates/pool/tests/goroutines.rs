@@ -181,7 +181,7 @@ fn goroutines_are_counted_until_they_end() {
         })
         .collect();
     assert_eq!(pool.num_goroutines(), 5);
-    assert_eq!(pool.go(|| num_goroutines()).join().unwrap(), 6);
+    assert_eq!(pool.go(num_goroutines).join().unwrap(), 6);
     drop(finish);
     for handle in handles {
         assert!(handle.join().unwrap());
