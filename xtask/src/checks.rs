@@ -3,21 +3,11 @@
 use crate::metadata::Workspace;
 use crate::shell::{Outcome, cargo, failed, run};
 
-/// Every crate with every feature: libraries, binaries, tests, examples, then doc tests,
-/// which cargo runs only by themselves when targets are named.
+/// Every crate with every feature: unit, integration and doc tests, examples built. Without
+/// `--all-targets`, which would build examples as tests instead of the programs that the
+/// tests run.
 pub(crate) fn test() -> Outcome {
-    run(&mut cargo(&[
-        "test",
-        "--workspace",
-        "--all-features",
-        "--all-targets",
-    ]))?;
-    run(&mut cargo(&[
-        "test",
-        "--workspace",
-        "--all-features",
-        "--doc",
-    ]))
+    run(&mut cargo(&["test", "--workspace", "--all-features"]))
 }
 
 /// Formatted by rustfmt.
