@@ -465,6 +465,35 @@ impl Queue {
         })
     }
 
+    /// The payload of the first waiter that can be served.
+    pub fn first(&mut self) -> Option<*const ()> {
+        let mut first = None;
+        let _ = self.find(false, |waiter, _, payload| match waiter.is_open() {
+            Ok(()) => {
+                first = Some(payload);
+                Step::Stop
+            }
+            Err(Taken::Gone) => Step::Unlink,
+            Err(Taken::Reserved) => Step::Pass,
+        });
+        first
+    }
+
+    /// Wakes the first waiter that can be served, so that its owner looks again; it keeps
+    /// its place. Whether there was one.
+    pub fn nudge(&mut self, wakes: &mut WakeList) -> bool {
+        let mut nudged = false;
+        let _ = self.find(false, |waiter, _, _| match waiter.nudge(wakes) {
+            Ok(()) => {
+                nudged = true;
+                Step::Stop
+            }
+            Err(Taken::Gone) => Step::Unlink,
+            Err(Taken::Reserved) => Step::Pass,
+        });
+        nudged
+    }
+
     /// Goes from the front over the nodes that are (or are not) reserved here, and does
     /// what `step` says of each.
     fn find(

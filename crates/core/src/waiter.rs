@@ -220,6 +220,18 @@ impl Waiter {
         }
     }
 
+    /// Spends its wake without winning it: the owner looks again and sets the next.
+    pub(crate) fn nudge(&self, wakes: &mut WakeList) -> Result<(), Taken> {
+        self.hold(|phase| phase == OPEN)?;
+        // SAFETY: BUSY is held, which keeps everyone else off `wake`.
+        let wake = self.wake.with_mut(|w| unsafe { (*w).take() });
+        self.release();
+        if let Some(wake) = wake {
+            wakes.push(wake);
+        }
+        Ok(())
+    }
+
     /// Ends the wait from its owner's side, so that nobody claims it any more; `force`
     /// also takes it from an offer. Returns the arm that had won before, if one had, and
     /// `Err` if an offer holds it.

@@ -1,1 +1,17 @@
-//! Mutex, RwLock, Once, Semaphore and their kin for threads and tasks: FIFO, cancellable, no poisoning.
+//! Go's `sync` and `x/sync` for threads and tasks: locks, semaphores, once, conditions.
+
+mod late;
+mod mutex;
+mod patience;
+mod raw_mutex;
+mod raw_rwlock;
+mod rwlock;
+
+pub use crate::mutex::{ArcMutexGuard, LockFuture, MappedMutexGuard, Mutex, MutexGuard};
+pub use crate::raw_mutex::RawMutex;
+pub use crate::raw_rwlock::RawRwLock;
+pub use crate::rwlock::{
+    ArcRwLockReadGuard, ArcRwLockWriteGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard,
+    ReadFuture, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard,
+    UpgradableReadFuture, WriteFuture,
+};

@@ -1,0 +1,348 @@
+//! The lock below [`Mutex`](crate::Mutex): one word, and a queue for those who sleep.
+//!
+//! ```text
+//! word: | NUDGED (bit 2) | WAITERS (bit 1) | LOCKED (bit 0) |
+//! ```
+//!
+//! - LOCKED is set by whoever finds it clear, waiting or not. The other bits change only
+//!   under the queue's lock.
+//! - WAITERS is set while anybody is queued, so that an unlock comes to the queue.
+//! - NUDGED: the first waiter has been woken to compete and has not looked yet; an unlock
+//!   need not wake anybody. It looks ([`recheck`]) or leaves ([`dequeue`]), and either ends
+//!   the nudge.
+//! - Unlocked with WAITERS implies NUDGED, so nobody sleeps beside a free lock.
+//! - An unlock that finds the first waiter old hands the lock over: LOCKED stays set, the
+//!   waiter is won. Dropped before it noticed, it unlocks ([`abandon`]).
+//!
+//! ORDERING: whoever clears LOCKED does so with Release, whoever sets it with Acquire; a
+//! lock handed over is published by the waiter's own word.
+//!
+//! [`recheck`]: Case::recheck
+//! [`dequeue`]: Case::dequeue
+//! [`abandon`]: Case::abandon
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+use lock_api::GuardSend;
+use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
+use rendez_core::goroutine::WaitKind;
+use rendez_core::queue::{Node, Queue, Registration};
+use rendez_core::shim::Mutex;
+use rendez_core::shim::atomic::{AtomicU8, Ordering};
+use rendez_core::wait::{self, CaseFuture};
+use rendez_core::wake::WakeList;
+use rendez_core::{clock, hooks};
+
+use crate::late::{Late, const_new};
+use crate::patience;
+
+const LOCKED: u8 = 1;
+const WAITERS: u8 = 2;
+const NUDGED: u8 = 4;
+
+/// The raw lock, for use with `lock_api`.
+pub struct RawMutex {
+    core: Late<Core>,
+}
+
+struct Core {
+    word: AtomicU8,
+    // Guards the queue and all bits but LOCKED; nothing is locked under it.
+    queue: Mutex<Queue>,
+}
+
+impl RawMutex {
+    const_new! {
+        /// An unlocked lock.
+        pub fn new() -> Self {
+            Self { core: Late::new(Core::new()) }
+        }
+    }
+
+    /// Waits for the lock.
+    pub(crate) fn lock_async(&self, location: &'static Location<'static>) -> CaseFuture<Lock<'_>> {
+        CaseFuture::new(Lock(&self.core), location)
+    }
+}
+
+impl Default for RawMutex {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for RawMutex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let locked = self.core.word.load(Ordering::Relaxed) & LOCKED != 0;
+        f.debug_struct("RawMutex").field("locked", &locked).finish()
+    }
+}
+
+// SAFETY: LOCKED is set by one at a time, or passed from one to the next.
+unsafe impl lock_api::RawMutex for RawMutex {
+    #[cfg(not(rendez_loom))]
+    const INIT: Self = Self::new();
+    #[cfg(rendez_loom)]
+    const INIT: Self = Self { core: Late::EMPTY };
+
+    type GuardMarker = GuardSend;
+
+    #[inline]
+    #[track_caller]
+    fn lock(&self) {
+        hooks::switch_point();
+        if !self.core.lock_fast() {
+            self.core.lock_slow(None, Location::caller());
+        }
+    }
+
+    #[inline]
+    fn try_lock(&self) -> bool {
+        hooks::switch_point();
+        self.core.try_lock()
+    }
+
+    #[inline]
+    unsafe fn unlock(&self) {
+        if !self.core.unlock_fast() {
+            self.core.unlock_slow(false);
+        }
+    }
+
+    #[inline]
+    fn is_locked(&self) -> bool {
+        self.core.word.load(Ordering::Relaxed) & LOCKED != 0
+    }
+}
+
+// SAFETY: as for RawMutex.
+unsafe impl lock_api::RawMutexFair for RawMutex {
+    #[inline]
+    unsafe fn unlock_fair(&self) {
+        if !self.core.unlock_fast() {
+            self.core.unlock_slow(true);
+        }
+    }
+}
+
+// SAFETY: as for RawMutex.
+unsafe impl lock_api::RawMutexTimed for RawMutex {
+    type Duration = Duration;
+    type Instant = Instant;
+
+    #[inline]
+    #[track_caller]
+    fn try_lock_for(&self, timeout: Duration) -> bool {
+        hooks::switch_point();
+        self.core.lock_fast()
+            || (self.core).lock_slow(clock::deadline_after(timeout), Location::caller())
+    }
+
+    #[inline]
+    #[track_caller]
+    fn try_lock_until(&self, deadline: Instant) -> bool {
+        hooks::switch_point();
+        self.core.lock_fast() || self.core.lock_slow(Some(deadline), Location::caller())
+    }
+}
+
+impl Default for Core {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Core {
+    const_new! {
+        fn new() -> Self {
+            Self {
+                word: AtomicU8::new(0),
+                queue: Mutex::new(Queue::new()),
+            }
+        }
+    }
+
+    #[inline]
+    fn lock_fast(&self) -> bool {
+        self.word
+            .compare_exchange_weak(0, LOCKED, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    #[inline]
+    fn unlock_fast(&self) -> bool {
+        self.word
+            .compare_exchange(LOCKED, 0, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    #[inline]
+    fn try_lock(&self) -> bool {
+        self.change(|word| (word & LOCKED == 0).then_some(word | LOCKED))
+    }
+
+    /// Changes the word as long as `to` gives a next one; whether it did.
+    #[inline]
+    fn change(&self, to: impl Fn(u8) -> Option<u8>) -> bool {
+        self.word
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, to)
+            .is_ok()
+    }
+
+    /// Sets LOCKED if it is clear, otherwise changes the word to `if_locked`; whether it
+    /// set LOCKED.
+    fn lock_or(&self, to: impl Fn(u8) -> u8, if_locked: impl Fn(u8) -> u8) -> bool {
+        let next = |word| {
+            Some(if word & LOCKED == 0 {
+                to(word) | LOCKED
+            } else {
+                if_locked(word)
+            })
+        };
+        self.word
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, next)
+            .is_ok_and(|before| before & LOCKED == 0)
+    }
+
+    #[cold]
+    fn lock_slow(&self, deadline: Option<Instant>, location: &'static Location<'static>) -> bool {
+        self.spin() || wait::block_on_case(&Lock(self), deadline, location).is_some()
+    }
+
+    fn spin(&self) -> bool {
+        patience::spin(|| {
+            // A look first: the line stays shared while the lock is held.
+            self.word.load(Ordering::Relaxed) & LOCKED == 0 && self.try_lock()
+        })
+    }
+
+    #[cold]
+    fn unlock_slow(&self, fair: bool) {
+        if !fair && self.change(|word| (word & NUDGED != 0).then_some(word & !LOCKED)) {
+            return;
+        }
+        let mut wakes = WakeList::new();
+        let mut queue = self.queue.lock();
+        // LOCKED is ours and the other bits are guarded: plain stores do.
+        loop {
+            match queue.first() {
+                None => {
+                    self.word.store(0, Ordering::Release);
+                    return;
+                }
+                Some(since) if fair || patience::is_old(since) => {
+                    if let Some(next) = queue.claim() {
+                        self.word.store(LOCKED | waiters(&queue), Ordering::Relaxed);
+                        next.complete(Outcome(0), &mut wakes);
+                        return;
+                    }
+                }
+                Some(_) => {
+                    if queue.nudge(&mut wakes) {
+                        self.word.store(WAITERS | NUDGED, Ordering::Release);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// WAITERS, if anybody is queued.
+fn waiters(queue: &Queue) -> u8 {
+    if queue.is_empty() { 0 } else { WAITERS }
+}
+
+/// Ready when the lock is free; wins it.
+#[derive(Clone, Copy)]
+pub(crate) struct Lock<'a>(&'a Core);
+
+impl Sealed for Lock<'_> {}
+
+// SAFETY: nodes enter and leave the one queue under its lock, and are claimed under it.
+unsafe impl Case for Lock<'_> {
+    // No arm of a select: the epoch has no reader.
+    fn probe(&self) -> Probe {
+        Probe {
+            ready: self.0.word.load(Ordering::Relaxed) & LOCKED == 0,
+            epoch: 0,
+        }
+    }
+
+    fn try_now(&self) -> Option<Outcome> {
+        self.0.try_lock().then_some(Outcome(0))
+    }
+
+    fn enqueue(&self, reg: &Registration<'_>) {
+        let since = patience::stamp();
+        let mut queue = self.0.queue.lock();
+        let take = || {
+            self.0
+                .lock_or(|word| word, |word| word | WAITERS)
+                .then_some(())
+        };
+        match reg.claim_self_if(take) {
+            Ok(Some(())) => reg.complete_self(Outcome(0)),
+            Ok(None) => queue.push(reg, since),
+            Err(_) => {}
+        }
+    }
+
+    fn recheck(&self, reg: &Registration<'_>) {
+        patience::spin(|| self.probe().ready);
+        let mut queue = self.0.queue.lock();
+        if !queue.is_open(reg.node) {
+            return; // the lock has been handed to it
+        }
+        let others = if queue.len() > 1 { WAITERS } else { 0 };
+        let take = || {
+            self.0
+                .lock_or(|_| others, |word| word & !NUDGED)
+                .then_some(())
+        };
+        if let Ok(Some(())) = reg.claim_self_if(take) {
+            queue.remove(reg.node);
+            reg.complete_self(Outcome(0));
+        }
+    }
+
+    fn dequeue(&self, node: &Node) {
+        let mut wakes = WakeList::new();
+        let mut queue = self.0.queue.lock();
+        if !queue.remove(node) {
+            return;
+        }
+        // It may have been the nudged one. While the lock is held, the unlock nudges anew.
+        let if_locked = LOCKED | waiters(&queue);
+        if self
+            .0
+            .change(|word| (word & LOCKED != 0).then_some(if_locked))
+        {
+            return;
+        }
+        let bits = if queue.nudge(&mut wakes) {
+            WAITERS | NUDGED
+        } else {
+            0
+        };
+        self.0.change(|word| Some(word & LOCKED | bits));
+    }
+
+    fn abandon(&self, _: Outcome) {
+        if !self.0.unlock_fast() {
+            self.0.unlock_slow(false);
+        }
+    }
+
+    fn kind(&self) -> WaitKind {
+        WaitKind::Lock
+    }
+}
+
+impl Arm for Lock<'_> {
+    type Output = ();
+    fn finish(&self, _: Outcome) {}
+}
