@@ -1,12 +1,15 @@
 //! Go's `sync` and `x/sync` for threads and tasks: locks, semaphores, once, conditions.
 
+mod error;
 mod late;
 mod mutex;
 mod patience;
 mod raw_mutex;
 mod raw_rwlock;
 mod rwlock;
+mod semaphore;
 
+pub use crate::error::AcquireError;
 pub use crate::mutex::{ArcMutexGuard, LockFuture, MappedMutexGuard, Mutex, MutexGuard};
 pub use crate::raw_mutex::RawMutex;
 pub use crate::raw_rwlock::RawRwLock;
@@ -15,3 +18,4 @@ pub use crate::rwlock::{
     ReadFuture, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard,
     UpgradableReadFuture, WriteFuture,
 };
+pub use crate::semaphore::{AcquireFuture, Permit, PermitCase, Semaphore};

@@ -351,7 +351,18 @@ impl Core {
     #[inline]
     fn try_enter(&self, request: Request) -> bool {
         hooks::switch_point();
+        if request == Request::Write && self.write_fast() {
+            return true;
+        }
         self.change(|word| request.granted_to_newcomer(word))
+    }
+
+    /// Without a look first, which would fetch the line twice.
+    #[inline]
+    fn write_fast(&self) -> bool {
+        self.word
+            .compare_exchange_weak(0, WRITER, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
     }
 
     #[cold]

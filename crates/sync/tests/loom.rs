@@ -8,7 +8,9 @@ use std::task::{Context, Poll, Waker};
 
 use rendez_core::block_on::block_on;
 use rendez_core::shim::{Arc, model, thread};
-use rendez_sync::{Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
+use rendez_sync::{
+    AcquireError, Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard, Semaphore,
+};
 
 fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
@@ -200,5 +202,80 @@ fn two_upgradables_take_turns() {
         *RwLockUpgradableReadGuard::upgrade(guard) += 1;
         other.join().unwrap();
         assert_eq!(*lock.read(), 2);
+    });
+}
+
+#[test]
+fn two_take_turns_at_one_permit() {
+    model(
+        "semaphore: release against acquire, thread and task",
+        || {
+            let semaphore = Arc::new(Semaphore::new(1));
+            let theirs = Arc::clone(&semaphore);
+            let other = thread::spawn(move || drop(theirs.acquire(1).unwrap()));
+            drop(block_on(semaphore.acquire_async(1)).unwrap());
+            other.join().unwrap();
+            assert_eq!(semaphore.available(), 1);
+        },
+    );
+}
+
+#[test]
+fn a_grant_to_a_dropped_future_passes_on() {
+    model(
+        "semaphore: release against a cancelled head, another waits",
+        || {
+            let semaphore = Arc::new(Semaphore::new(2));
+            let held = semaphore.acquire(1).unwrap();
+            let mut cancelled = Box::pin(semaphore.acquire_async(2));
+            assert!(poll_once(cancelled.as_mut()).is_pending());
+            let theirs = Arc::clone(&semaphore);
+            let other = thread::spawn(move || drop(theirs.acquire(1).unwrap()));
+            let theirs = Arc::clone(&semaphore);
+            let releaser = thread::spawn(move || {
+                let mut future = Box::pin(theirs.acquire_async(1));
+                drop(poll_once(future.as_mut()));
+            });
+            drop(held);
+            drop(cancelled);
+            other.join().unwrap();
+            releaser.join().unwrap();
+            assert_eq!(semaphore.available(), 2);
+        },
+    );
+}
+
+#[test]
+fn a_close_reaches_who_begins_to_wait() {
+    model("semaphore: close against acquire and release", || {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let held = semaphore.acquire(1).unwrap();
+        let theirs = Arc::clone(&semaphore);
+        let waiter = thread::spawn(move || match theirs.acquire(1) {
+            Ok(permit) => drop(permit),
+            Err(e) => assert_eq!(e, AcquireError::Closed),
+        });
+        let theirs = Arc::clone(&semaphore);
+        let closer = thread::spawn(move || assert!(theirs.close()));
+        drop(held);
+        waiter.join().unwrap();
+        closer.join().unwrap();
+        assert_eq!(semaphore.available(), 1);
+    });
+}
+
+#[test]
+fn a_resize_beside_a_release_keeps_the_balance() {
+    model("semaphore: set_size against release and acquire", || {
+        let semaphore = Arc::new(Semaphore::new(2));
+        let held = semaphore.acquire(2).unwrap();
+        let theirs = Arc::clone(&semaphore);
+        let resizer = thread::spawn(move || theirs.set_size(1));
+        let theirs = Arc::clone(&semaphore);
+        let waiter = thread::spawn(move || drop(theirs.acquire(1).unwrap()));
+        drop(held);
+        waiter.join().unwrap();
+        resizer.join().unwrap();
+        assert_eq!((semaphore.available(), semaphore.size()), (1, 1));
     });
 }

@@ -1,0 +1,283 @@
+//! The read-write lock: exclusion, phases, upgrades, cancellation.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
+mod common;
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use common::{Dice, assert_pending, assert_ready, block_on, poll_once, within_reason};
+use rendez_sync::{RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
+
+#[test]
+fn try_forms_follow_the_table() {
+    let lock = RwLock::new(());
+    {
+        let _writer = lock.write();
+        assert!(lock.try_read().is_none());
+        assert!(lock.try_write().is_none());
+        assert!(lock.try_upgradable_read().is_none());
+    }
+    {
+        let _reader = lock.read();
+        assert!(lock.try_read().is_some());
+        assert!(lock.try_write().is_none());
+        assert!(lock.try_upgradable_read().is_some());
+        let mut writer = pin!(lock.write_async());
+        assert_pending(writer.as_mut());
+        assert!(lock.try_read().is_none(), "a writer waits");
+        assert!(lock.try_upgradable_read().is_none(), "a writer waits");
+    }
+    assert!(!lock.is_locked());
+    assert!(lock.try_write().is_some());
+}
+
+#[test]
+fn readers_are_inside_together() {
+    within_reason(|| {
+        let lock = RwLock::new(());
+        let inside = Barrier::new(4);
+        thread::scope(|s| {
+            for _ in 0..4 {
+                s.spawn(|| {
+                    let _reader = lock.read();
+                    inside.wait();
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn timeouts_give_up_and_unblock_the_readers_behind() {
+    let lock = RwLock::new(());
+    let reader = lock.read();
+    assert!(lock.write_timeout(Duration::from_millis(2)).is_none());
+    assert!(lock.try_read().is_some(), "the writer has left");
+    drop(reader);
+    let writer = lock.write();
+    assert!(lock.read_timeout(Duration::from_millis(2)).is_none());
+    drop(writer);
+    assert!(lock.read_timeout(Duration::MAX).is_some());
+    assert!(lock.write_timeout(Duration::MAX).is_some());
+}
+
+#[test]
+fn readers_queued_during_a_write_all_enter_before_the_next_writer() {
+    let lock = RwLock::new(());
+    let writing = lock.write();
+    let mut next = pin!(lock.write_async());
+    let mut readers: Vec<_> = (0..3).map(|_| Box::pin(lock.read_async())).collect();
+    assert_pending(next.as_mut());
+    readers.iter_mut().for_each(|r| assert_pending(r.as_mut()));
+    drop(writing);
+    assert_pending(next.as_mut());
+    let inside: Vec<_> = readers
+        .iter_mut()
+        .map(|r| assert_ready(r.as_mut()))
+        .collect();
+    assert_pending(next.as_mut());
+    drop(inside);
+    drop(assert_ready(next.as_mut()));
+}
+
+#[test]
+fn a_waiting_writer_goes_before_readers_that_come_later() {
+    let lock = RwLock::new(());
+    let reading = lock.read();
+    let mut writer = pin!(lock.write_async());
+    assert_pending(writer.as_mut());
+    let mut late = pin!(lock.read_async());
+    assert_pending(late.as_mut());
+    drop(reading);
+    assert_pending(late.as_mut());
+    drop(assert_ready(writer.as_mut()));
+    drop(assert_ready(late.as_mut()));
+}
+
+#[test]
+fn a_dropped_writer_lets_the_readers_in_that_it_blocked() {
+    let lock = RwLock::new(());
+    let _reading = lock.read();
+    let mut writer = Box::pin(lock.write_async());
+    let mut late = pin!(lock.read_async());
+    assert_pending(writer.as_mut());
+    assert_pending(late.as_mut());
+    drop(writer);
+    drop(assert_ready(late.as_mut()));
+}
+
+#[test]
+fn dropped_futures_pass_on_what_they_were_given() {
+    let lock = RwLock::new(());
+    let writing = lock.write();
+    let mut reader = Box::pin(lock.read_async());
+    let mut writer = Box::pin(lock.write_async());
+    let mut last = pin!(lock.write_async());
+    assert_pending(reader.as_mut());
+    assert_pending(writer.as_mut());
+    assert_pending(last.as_mut());
+    drop(writing);
+    drop(reader); // was inside
+    drop(writer); // was woken
+    drop(assert_ready(last.as_mut()));
+    assert!(!lock.is_locked());
+}
+
+#[test]
+fn an_old_writer_is_handed_the_lock_past_newcomers() {
+    let lock = RwLock::new(());
+    let writing = lock.write();
+    let mut writer = pin!(lock.write_async());
+    assert_pending(writer.as_mut());
+    thread::sleep(Duration::from_millis(3));
+    drop(writing);
+    assert!(lock.try_write().is_none() && lock.try_read().is_none());
+    drop(assert_ready(writer.as_mut()));
+    assert!(!lock.is_locked());
+}
+
+#[test]
+fn a_downgrade_lets_the_readers_in_and_keeps_writers_out() {
+    let lock = RwLock::new(1);
+    let mut writing = lock.write();
+    let mut reader = pin!(lock.read_async());
+    let mut writer = pin!(lock.write_async());
+    assert_pending(reader.as_mut());
+    assert_pending(writer.as_mut());
+    *writing = 2;
+    let reading = RwLockWriteGuard::downgrade(writing);
+    assert_eq!(*reading + *assert_ready(reader.as_mut()), 4);
+    assert_pending(writer.as_mut());
+    drop(reading);
+    assert_eq!(*assert_ready(writer.as_mut()), 2);
+}
+
+#[test]
+fn an_upgradable_reader_is_alone_of_its_kind_and_may_turn_into_the_writer() {
+    let lock = RwLock::new(1);
+    let first = lock.upgradable_read();
+    let mut second = pin!(lock.upgradable_read_async());
+    assert_pending(second.as_mut());
+    assert!(lock.try_read().is_some(), "an upgradable blocks no reader");
+    let reading = lock.read();
+    let first = RwLockUpgradableReadGuard::try_upgrade(first).unwrap_err();
+    drop(reading);
+    let mut writing = RwLockUpgradableReadGuard::upgrade(first);
+    *writing += 1;
+    assert_pending(second.as_mut());
+    let first = RwLockWriteGuard::downgrade_to_upgradable(writing);
+    let reading = RwLockUpgradableReadGuard::downgrade(first);
+    assert_eq!(*reading + *assert_ready(second.as_mut()), 4);
+}
+
+#[test]
+fn an_upgrade_waits_for_the_readers_and_blocks_new_ones() {
+    within_reason(|| {
+        let lock = Arc::new(RwLock::new(0));
+        let reading = lock.read();
+        let theirs = Arc::clone(&lock);
+        let upgrader = thread::spawn(move || {
+            let guard = theirs.upgradable_read();
+            *RwLockUpgradableReadGuard::upgrade(guard) = 1;
+        });
+        while lock.try_read().is_some() {
+            thread::yield_now();
+        }
+        assert_eq!(*reading, 0);
+        drop(reading);
+        upgrader.join().unwrap();
+        assert_eq!(*lock.read(), 1);
+    });
+}
+
+#[test]
+fn arc_guards_and_conversions() {
+    let lock = Arc::new(RwLock::from(1));
+    *lock.write_arc() += 1;
+    let reading = lock.read_arc();
+    assert_eq!((*reading, Arc::strong_count(&lock)), (2, 2));
+    drop(reading);
+    let mut lock = Arc::into_inner(lock).unwrap();
+    *lock.get_mut() += 1;
+    assert_eq!(lock.into_inner(), 3);
+}
+
+/// Readers count one, writers ten thousand: the sum shows who is inside together.
+#[test]
+fn readers_and_writers_exclude_each_other_under_stress() {
+    const WRITER: i64 = 10_000;
+    within_reason(|| {
+        for (readers, writers) in [(1, 1), (3, 2), (6, 2)] {
+            let lock = Arc::new(RwLock::new(0_u64));
+            let inside = Arc::new(AtomicI64::new(0));
+            let workers: Vec<_> = (0..readers + writers)
+                .map(|i| {
+                    let (lock, inside) = (Arc::clone(&lock), Arc::clone(&inside));
+                    thread::spawn(move || {
+                        let mut dice = Dice::new(i);
+                        let read = || {
+                            let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
+                            assert!((1..WRITER).contains(&now), "{now}");
+                            inside.fetch_sub(1, Ordering::SeqCst);
+                        };
+                        let write = |value: &mut u64| {
+                            let now = inside.fetch_add(WRITER, Ordering::SeqCst) + WRITER;
+                            assert_eq!(now, WRITER);
+                            *value += 1;
+                            inside.fetch_sub(WRITER, Ordering::SeqCst);
+                            1
+                        };
+                        let mut written = 0;
+                        for _ in 0..2000 {
+                            let short = Duration::from_micros(dice.below(100));
+                            let writes = i < writers;
+                            match (dice.below(5), writes) {
+                                (0, true) => written += write(&mut block_on(lock.write_async())),
+                                (1, true) => {
+                                    written +=
+                                        lock.write_timeout(short).map_or(0, |mut v| write(&mut v));
+                                }
+                                (2, true) => {
+                                    let guard = lock.upgradable_read();
+                                    read();
+                                    let mut guard = RwLockUpgradableReadGuard::upgrade(guard);
+                                    written += write(&mut guard);
+                                    let _guard = RwLockWriteGuard::downgrade(guard);
+                                    read();
+                                }
+                                (3, true) => {
+                                    drop(poll_once(Box::pin(lock.write_async()).as_mut()));
+                                }
+                                (_, true) => written += write(&mut lock.write()),
+                                (0, false) => {
+                                    let _guard = block_on(lock.read_async());
+                                    read();
+                                }
+                                (1, false) => {
+                                    if let Some(_guard) = lock.read_timeout(short) {
+                                        read();
+                                    }
+                                }
+                                (2, false) => {
+                                    drop(poll_once(Box::pin(lock.read_async()).as_mut()));
+                                }
+                                (_, false) => {
+                                    let _guard = lock.read();
+                                    read();
+                                }
+                            }
+                        }
+                        written
+                    })
+                })
+                .collect();
+            let written = workers.into_iter().map(|w| w.join().unwrap()).sum::<u64>();
+            assert_eq!(*lock.read(), written);
+            assert!(!lock.is_locked());
+        }
+    });
+}
