@@ -222,15 +222,7 @@ pub fn block_ready(
     location: &'static Location<'static>,
 ) -> Option<usize> {
     hooks::switch_point();
-    let n = arms.len();
-    let start = if order == Order::Biased || n == 0 {
-        0
-    } else {
-        hooks::random_below(n)
-    };
-    if let Some(i) = (start..n).chain(0..start).find(|&i| arms[i].probe().ready) {
-        return Some(i);
-    }
+    // A look may say ready and be wrong; to be told takes the arms' locks.
     queue_and_sleep(arms, deadline.into(), order, true, location).map(|(arm, _)| arm)
 }
 
@@ -524,12 +516,11 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
         let this = unsafe { self.get_unchecked_mut() };
         hooks::switch_point();
         if this.waiter.is_none() {
-            if this.watch {
-                let ready = |&i: &usize| this.arms.arm(i).probe().ready;
-                if let Some(i) = (0..this.arms.len()).find(ready) {
-                    return Poll::Ready((i, Outcome(0)));
-                }
-            } else if let Some(won) = look(&this.arms, this.order) {
+            // A look may say ready and be wrong; who only watches queues, to be told.
+            if let Some(won) = (!this.watch)
+                .then(|| look(&this.arms, this.order))
+                .flatten()
+            {
                 return Poll::Ready(won);
             }
         }

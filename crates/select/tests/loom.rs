@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use rendez_core::block_on::block_on;
 use rendez_core::shim::{model, thread};
-use rendez_select::{Receiver, RecvError, Sender, bounded, select, unbounded};
+use rendez_select::{Receiver, RecvError, Select, Sender, TryRecvError, bounded, select, unbounded};
 
 struct Ignore;
 
@@ -265,5 +265,32 @@ fn a_dropped_select_future_takes_nothing() {
         drop(select);
         sender.join().unwrap();
         assert_eq!(rx.try_recv(), Ok(8));
+    });
+}
+
+#[test]
+fn what_a_served_goroutine_has_seen_it_sees_again() {
+    model("close, then the sender it released looks: disconnected", || {
+        let (tx, rx) = bounded::<u8>(0);
+        let closer = tx.clone();
+        let a = thread::spawn(move || closer.close());
+        tx.send(9).unwrap_err();
+        assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
+        let looked = select! { recv(rx) -> v => v.is_err(), default => false };
+        assert!(looked, "an arm that is ready goes before default");
+        a.join().unwrap();
+    });
+}
+
+#[test]
+fn a_watcher_that_was_told_finds_the_value() {
+    model("ready: the value is there for who was told so", || {
+        let (tx, rx) = bounded(0);
+        let sender = thread::spawn(move || tx.send(3).unwrap());
+        let mut select = Select::new();
+        select.recv(&rx);
+        assert_eq!(select.ready(), 0);
+        assert_eq!(rx.try_recv(), Ok(3));
+        sender.join().unwrap();
     });
 }

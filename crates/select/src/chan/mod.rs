@@ -21,13 +21,15 @@ use rendez_core::wake::WakeList;
 use state::State;
 
 const RECV_READY: u64 = 1;
-const SEND_READY: u64 = 2;
-const EPOCH: u64 = 4;
+const SEND_READY: u64 = 1 << 1;
+const LOCKED: u64 = 1 << 2;
+const EPOCH: u64 = 1 << 3;
 
 /// The channel itself, shared by its handles.
 pub(crate) struct Chan<T> {
-    // | epoch (bits 2-63) | SEND_READY | RECV_READY |, written under the lock. The epoch
-    // grows whenever a flag rises.
+    // | epoch (bits 3-63) | LOCKED | SEND_READY | RECV_READY |, written under the lock. The
+    // epoch grows whenever a flag rises. While LOCKED is set the flags say nothing: whom
+    // an operation has served may already run, and must not see them as they were before.
     status: AtomicU64,
     // Guards everything a value passes through. No other lock is taken under it.
     state: Mutex<State<T>>,
@@ -54,9 +56,13 @@ impl<T> Chan<T> {
     }
 
     pub(crate) fn lock(&self) -> Locked<'_, T> {
+        let state = self.state.lock();
+        // ORDERING: before anybody is served, which publishes it to them.
+        let status = self.status.load(Ordering::Relaxed);
+        self.status.store(status | LOCKED, Ordering::Relaxed);
         Locked {
             chan: self,
-            state: Some(self.state.lock()),
+            state: Some(state),
             wakes: WakeList::new(),
         }
     }
@@ -74,7 +80,7 @@ impl<T> Chan<T> {
         // of a double collect in their order.
         let status = self.status.load(Ordering::Acquire);
         Probe {
-            ready: status & flag != 0,
+            ready: status & (flag | LOCKED) != 0,
             epoch: status / EPOCH,
         }
     }
@@ -155,13 +161,11 @@ impl<T> Drop for Locked<'_, T> {
         }
         let flags = if recv { RECV_READY } else { 0 } | if send { SEND_READY } else { 0 };
         let before = self.chan.status.load(Ordering::Relaxed);
-        if before & (RECV_READY | SEND_READY) != flags {
-            let risen = flags & !before != 0;
-            let epoch = before / EPOCH + u64::from(risen);
-            self.chan
-                .status
-                .store((epoch * EPOCH) | flags, Ordering::Release);
-        }
+        let risen = flags & !before != 0;
+        let epoch = before / EPOCH + u64::from(risen);
+        self.chan
+            .status
+            .store((epoch * EPOCH) | flags, Ordering::Release);
         drop(state);
         self.wakes.fire();
     }
