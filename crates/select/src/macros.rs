@@ -128,58 +128,82 @@ macro_rules! __select {
     (@arms $mode:tt $arms:tt $default:tt $n:tt) => {
         $crate::__select!(@emit $mode $arms $default)
     };
-    // An arm ends with a comma, or with its block, or with the list.
-    (@arms $mode:tt $arms:tt $default:tt $n:tt
-        $kind:ident ($($args:tt)*) $(-> $result:pat)? => $body:expr, $($rest:tt)*) => {
-        $crate::__select!(@arm $mode $arms $default $n
-            [$kind ($($args)*) ($($result)?) $body] $($rest)*)
-    };
-    (@arms $mode:tt $arms:tt $default:tt $n:tt
-        $kind:ident ($($args:tt)*) $(-> $result:pat)? => $body:block $($rest:tt)*) => {
-        $crate::__select!(@arm $mode $arms $default $n
-            [$kind ($($args)*) ($($result)?) $body] $($rest)*)
-    };
-    (@arms $mode:tt $arms:tt $default:tt $n:tt
-        $kind:ident ($($args:tt)*) $(-> $result:pat)? => $body:expr) => {
-        $crate::__select!(@arm $mode $arms $default $n
-            [$kind ($($args)*) ($($result)?) $body])
-    };
-    (@arms $mode:tt $arms:tt $default:tt $n:tt default => $($rest:tt)*) => {
-        $crate::__select!(@arms $mode $arms $default $n default() => $($rest)*)
-    };
-
-    // One arm, by its kind.
-    (@arm $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        [recv ($receiver:expr $(,)?) ($result:pat) $body:expr] $($rest:tt)*) => {
+    // One step per arm. An arm ends with a comma, or with its block, or with the list.
+    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
+        recv ($receiver:expr $(,)?) -> $result:pat => $body:expr, $($rest:tt)*) => {
         $crate::__select!(@arms $mode
             [$($arms)* {recv case (0 $($n)*) ($receiver) ($result) ($body)}]
             $default ($($n)* + 1) $($rest)*)
     };
-    (@arm $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        [send ($sender:expr, $value:expr $(,)?) ($result:pat) $body:expr] $($rest:tt)*) => {
+    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
+        recv ($receiver:expr $(,)?) -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode
+            [$($arms)* {recv case (0 $($n)*) ($receiver) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
+        recv ($receiver:expr $(,)?) -> $result:pat => $body:expr) => {
+        $crate::__select!(@arms $mode
+            [$($arms)* {recv case (0 $($n)*) ($receiver) ($result) ($body)}]
+            $default ($($n)* + 1))
+    };
+    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
+        send ($sender:expr, $value:expr $(,)?) -> $result:pat => $body:expr, $($rest:tt)*) => {
         $crate::__select!(@arms $mode
             [$($arms)* {send case (0 $($n)*) ($sender, $value) ($result) ($body)}]
             $default ($($n)* + 1) $($rest)*)
     };
-    (@arm $mode:tt $arms:tt [] $n:tt [default () () $body:expr] $($rest:tt)*) => {
+    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
+        send ($sender:expr, $value:expr $(,)?) -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode
+            [$($arms)* {send case (0 $($n)*) ($sender, $value) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
+        send ($sender:expr, $value:expr $(,)?) -> $result:pat => $body:expr) => {
+        $crate::__select!(@arms $mode
+            [$($arms)* {send case (0 $($n)*) ($sender, $value) ($result) ($body)}]
+            $default ($($n)* + 1))
+    };
+    (@arms $mode:tt $arms:tt [] $n:tt
+        default $(())? => $body:expr, $($rest:tt)*) => {
         $crate::__select!(@arms $mode $arms [now ($body)] $n $($rest)*)
     };
-    (@arm $mode:tt $arms:tt [] $n:tt [default ($timeout:expr $(,)?) () $body:expr] $($rest:tt)*) => {
+    (@arms $mode:tt $arms:tt [] $n:tt
+        default $(())? => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode $arms [now ($body)] $n $($rest)*)
+    };
+    (@arms $mode:tt $arms:tt [] $n:tt
+        default $(())? => $body:expr) => {
+        $crate::__select!(@arms $mode $arms [now ($body)] $n)
+    };
+    (@arms $mode:tt $arms:tt [] $n:tt
+        default ($timeout:expr $(,)?) => $body:expr, $($rest:tt)*) => {
         $crate::__select!(@arms $mode $arms [later ($timeout) ($body)] $n $($rest)*)
     };
-    (@arm $mode:tt $arms:tt [$($default:tt)+] $n:tt [default $args:tt () $body:expr] $($rest:tt)*) => {
+    (@arms $mode:tt $arms:tt [] $n:tt
+        default ($timeout:expr $(,)?) => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode $arms [later ($timeout) ($body)] $n $($rest)*)
+    };
+    (@arms $mode:tt $arms:tt [] $n:tt
+        default ($timeout:expr $(,)?) => $body:expr) => {
+        $crate::__select!(@arms $mode $arms [later ($timeout) ($body)] $n)
+    };
+
+    // What is no arm, said by name.
+    (@arms $mode:tt $arms:tt [$($default:tt)+] $n:tt default $($rest:tt)*) => {
         compile_error!("a select has at most one `default` arm")
     };
-    (@arm $mode:tt $arms:tt $default:tt $n:tt [recv $args:tt () $body:expr] $($rest:tt)*) => {
+    (@arms $mode:tt $arms:tt $default:tt $n:tt recv ($($args:tt)*) => $($rest:tt)*) => {
         compile_error!("a `recv` arm names its result: `recv(r) -> result => body`")
     };
-    (@arm $mode:tt $arms:tt $default:tt $n:tt [send $args:tt () $body:expr] $($rest:tt)*) => {
+    (@arms $mode:tt $arms:tt $default:tt $n:tt send ($($args:tt)*) => $($rest:tt)*) => {
         compile_error!("a `send` arm names its result: `send(s, value) -> result => body`")
     };
-    (@arm $mode:tt $arms:tt $default:tt $n:tt [$kind:ident $args:tt $result:tt $body:expr] $($rest:tt)*) => {
+    (@arms $mode:tt $arms:tt $default:tt $n:tt $($rest:tt)+) => {
         compile_error!(concat!(
-            "`", stringify!($kind), stringify!($args), "` is no arm: expected `recv(receiver)`, ",
-            "`send(sender, value)`, `default` or `default(timeout)`",
+            "expected `recv(receiver) -> result => body`, `send(sender, value) -> result => body`, ",
+            "`default => body` or `default(timeout) => body`, found `", stringify!($($rest)+), "`",
         ))
     };
 

@@ -9,7 +9,9 @@ use std::task::{Context, Poll, Waker};
 
 use rendez_core::block_on::block_on;
 use rendez_core::shim::{model, thread};
-use rendez_select::{Receiver, RecvError, Select, Sender, TryRecvError, bounded, select, unbounded};
+use rendez_select::{
+    Receiver, RecvError, Select, Sender, TryRecvError, bounded, select, unbounded,
+};
 
 struct Ignore;
 
@@ -270,16 +272,19 @@ fn a_dropped_select_future_takes_nothing() {
 
 #[test]
 fn what_a_served_goroutine_has_seen_it_sees_again() {
-    model("close, then the sender it released looks: disconnected", || {
-        let (tx, rx) = bounded::<u8>(0);
-        let closer = tx.clone();
-        let a = thread::spawn(move || closer.close());
-        tx.send(9).unwrap_err();
-        assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
-        let looked = select! { recv(rx) -> v => v.is_err(), default => false };
-        assert!(looked, "an arm that is ready goes before default");
-        a.join().unwrap();
-    });
+    model(
+        "close, then the sender it released looks: disconnected",
+        || {
+            let (tx, rx) = bounded::<u8>(0);
+            let closer = tx.clone();
+            let a = thread::spawn(move || closer.close());
+            tx.send(9).unwrap_err();
+            assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
+            let looked = select! { recv(rx) -> v => v.is_err(), default => false };
+            assert!(looked, "an arm that is ready goes before default");
+            a.join().unwrap();
+        },
+    );
 }
 
 #[test]

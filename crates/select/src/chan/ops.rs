@@ -11,8 +11,9 @@
 
 use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
-use rendez_core::queue::{Node, Pair, PairReserve, Queue, Registration};
+use rendez_core::queue::{Claimed, Node, Pair, PairReserve, Queue, Registration};
 use rendez_core::waiter::Taken;
+use rendez_core::wake::WakeList;
 
 use super::slot::Slot;
 use super::state::{CLOSED, GRANTED, HANDED, PERMIT, SENT, State, WATCH_RECV, WATCH_SEND};
@@ -30,8 +31,8 @@ trait Receiving<T> {
     fn payload(&self) -> *const ();
     /// Won an available value.
     fn win(&self, state: &mut Locked<'_, T>) -> Outcome;
-    /// Won a value straight from a sender.
-    fn win_value(&self, state: &mut State<T>, value: T) -> Outcome;
+    /// Won a sender with its value.
+    fn win_from(&self, state: &mut State<T>, sender: Claimed, wakes: &mut WakeList) -> Outcome;
 }
 
 /// Tries to win `reg` for a receive; `queued` if its node already stands in the queue.
@@ -65,10 +66,7 @@ fn attempt_recv<T>(
         Pair::Won(sender) => {
             leave(chan);
             let (state, wakes) = chan.parts();
-            let outcome = match state.take(sender, wakes) {
-                Some(value) => how.win_value(state, value),
-                None => unreachable!("a sender won outright has a value"),
-            };
+            let outcome = how.win_from(state, sender, wakes);
             reg.complete_self(outcome);
             false
         }
@@ -161,8 +159,8 @@ impl<T> Receiving<T> for Recv<'_, T> {
         GRANTED
     }
 
-    fn win_value(&self, state: &mut State<T>, value: T) -> Outcome {
-        state.grant_value(value);
+    fn win_from(&self, state: &mut State<T>, sender: Claimed, wakes: &mut WakeList) -> Outcome {
+        state.take_granted(sender, wakes);
         GRANTED
     }
 }
@@ -183,8 +181,7 @@ unsafe impl<T> Case for Recv<'_, T> {
         }
         let (state, wakes) = chan.parts();
         if let Some(sender) = state.sendq.claim_first_if(|payload| !payload.is_null()) {
-            let value = state.take(sender, wakes)?;
-            return Some(self.win_value(state, value));
+            return Some(self.win_from(state, sender, wakes));
         }
         state.is_drained().then_some(CLOSED)
     }
@@ -249,8 +246,10 @@ impl<T> Receiving<T> for RecvSlot<'_, T> {
         HANDED
     }
 
-    fn win_value(&self, _: &mut State<T>, value: T) -> Outcome {
-        self.slot.put(value);
+    fn win_from(&self, state: &mut State<T>, sender: Claimed, wakes: &mut WakeList) -> Outcome {
+        if let Some(value) = state.take(sender, wakes) {
+            self.slot.put(value);
+        }
         HANDED
     }
 }

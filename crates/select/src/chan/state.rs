@@ -10,8 +10,8 @@
 //! - **returned**: values without a place of their own: their grant was dropped with
 //!   nobody else waiting, or an offer was completed after its receiver had gone.
 //! - **counted**: what `len` says, at most the capacity.
-//! - **offers**: permits out: a slot, or at capacity 0 a receiver, held for a value that
-//!   is still to come.
+//! - **offers**: permits out: a slot, or a receiver where no slot is left, held for a
+//!   value that is still to come.
 //!
 //! Invariants when the lock is released:
 //!
@@ -96,6 +96,15 @@ impl<T> State<T> {
             .is_none_or(|cap| self.counted() + self.offers < cap)
     }
 
+    /// Permits out for which there is no slot: each was given for a receiver it holds.
+    fn offers_beyond(&self) -> usize {
+        let room = |cap: usize| {
+            self.offers
+                .saturating_sub(cap.saturating_sub(self.counted()))
+        };
+        self.cap.map_or(0, room)
+    }
+
     /// Whether no value can be sent any more, permits apart.
     pub(crate) fn no_sends(&self) -> bool {
         self.closed || self.no_receivers
@@ -128,7 +137,7 @@ impl<T> State<T> {
     /// Puts a value down at the back.
     fn insert(&mut self, value: T) {
         self.buf.push_back(value);
-        if self.is_rendezvous() {
+        if self.cap.is_some_and(|cap| self.counted() > cap) {
             self.returned += 1;
         }
     }
@@ -193,6 +202,7 @@ impl<T> State<T> {
     /// Gives a value to a claimed receiver: handed over if nothing is queued before it.
     pub(crate) fn give(&mut self, receiver: Claimed, value: T, wakes: &mut WakeList) {
         if self.available() == 0 && !receiver.payload().is_null() {
+            let value = self.exchange(value);
             match slot::hand_to(&receiver, value) {
                 Ok(()) => return receiver.complete(HANDED, wakes),
                 Err(_) => unreachable!("a receiver with a slot takes the value"),
@@ -224,17 +234,32 @@ impl<T> State<T> {
         std::mem::take(&mut self.buf)
     }
 
-    /// Takes a value straight from a claimed sender and lets it go.
+    /// What a receiver gets when a value comes straight from its sender: that value, or,
+    /// if values lie here that are promised to others, the oldest of them, the new one
+    /// taking its place. A promise is for one receive, not for a value: who comes first
+    /// takes the front, so values are received in the order sent.
+    fn exchange(&mut self, value: T) -> T {
+        match self.buf.pop_front() {
+            Some(front) => {
+                self.buf.push_back(value);
+                front
+            }
+            None => value,
+        }
+    }
+
+    /// Receives straight from a claimed sender, which is let go.
     pub(crate) fn take(&mut self, sender: Claimed, wakes: &mut WakeList) -> Option<T> {
-        let value = slot::take_from(&sender);
+        let value = slot::take_from(&sender).map(|value| self.exchange(value));
         sender.complete(SENT, wakes);
         value
     }
 
-    /// Puts the value taken from a sender under a promise to the caller.
-    pub(crate) fn grant_value(&mut self, value: T) {
-        self.buf.push_back(value);
+    /// Takes a claimed sender's value under a promise to the caller.
+    pub(crate) fn take_granted(&mut self, sender: Claimed, wakes: &mut WakeList) {
+        self.buf.extend(slot::take_from(&sender));
         self.granted += 1;
+        sender.complete(SENT, wakes);
     }
 
     /// Lets one permit out.
@@ -256,10 +281,10 @@ impl<T> State<T> {
         Ok(())
     }
 
-    /// Gives a permit back: the receiver it held is let go, or the slot passes on.
+    /// Gives a permit back: a receiver it held is let go, or the slot passes on.
     pub(crate) fn unoffer(&mut self, wakes: &mut WakeList) {
         self.offers -= 1;
-        if self.is_rendezvous() {
+        if self.recvq.n_reserved() > self.offers_beyond() {
             self.recvq.unreserve(wakes);
         }
         self.settle(wakes);
