@@ -308,7 +308,7 @@ fn a_blocked_thread_and_a_task_queue_in_one_line() {
     tx.send(2).unwrap();
     assert_eq!(thread.join().unwrap(), Ok(2));
     until(|| rx.is_empty());
-    assert_eq!(block_on(async { tx.is_full() }), true);
+    assert!(block_on(async { tx.is_full() }));
 }
 
 /// A full channel may owe its last slot to a permit; a send arm that meets a receiver then
