@@ -9,7 +9,7 @@
 //! in [`Parker::park`], so what the waker wrote before is visible to the sleeper.
 //!
 //! The parker tells the thread's scheduler before it really sleeps and after
-//! ([`hooks`](crate::hooks)): that is what makes blocking safe on a pool's worker.
+//! ([`hooks`]): that is what makes blocking safe on a pool's worker.
 
 use std::cell::RefCell;
 use std::time::Instant;

@@ -24,7 +24,7 @@
 //! - **BUSY**: somebody holds the word for a few instructions, to claim two waiters at
 //!   once or to change the wake; others spin.
 //!
-//! **Two waiters at once** ([`claim_both`]): a select that stands in queues and meets a
+//! **Two waiters at once** (`claim_both`): a select that stands in queues and meets a
 //! peer must win its own word and the peer's, or neither. Both are held BUSY in the order
 //! of their ids, so two selects that meet each other on two channels cannot wait for one
 //! another in a circle, and exactly one of the two pairings happens.
@@ -84,7 +84,7 @@ pub enum Taken {
     Reserved,
 }
 
-/// Which of two waiters could not be claimed. See [`claim_both`].
+/// Which of two waiters could not be claimed. See `claim_both`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unpaired {
     /// The first.
