@@ -19,6 +19,7 @@ pub mod goroutine;
 pub mod hooks;
 pub mod parker;
 pub mod queue;
+pub mod schedule;
 pub mod shim;
 pub mod wait;
 pub mod waiter;

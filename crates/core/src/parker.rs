@@ -15,9 +15,10 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 use crate::clock;
-use crate::hooks;
+use crate::hooks::{self, Bubble};
 use crate::shim::atomic::{AtomicBool, Ordering};
 use crate::shim::{Arc, spin_loop, thread};
+use crate::wake::Wake;
 
 /// One thread's token. Only the thread that made it may park on it.
 #[derive(Debug)]
@@ -58,11 +59,14 @@ impl Parker {
     }
 
     /// Sleeps until the token is given or `deadline` passes, and takes the token.
-    /// Returns whether there was one. `None` waits for ever.
-    pub fn park(&self, deadline: Option<Instant>) -> bool {
+    /// Returns whether there was one. `None` waits for ever. In a bubble it is the bubble
+    /// that knows when the deadline has come, and gives the token then.
+    pub fn park(self: &Arc<Self>, deadline: Option<Instant>) -> bool {
         if self.take() {
             return true;
         }
+        // Set before the bubble is told that we sleep: it counts on alarms to go on.
+        let alarm = deadline.and_then(|d| VirtualAlarm::new(d, self));
         let blocked = hooks::blocking();
         let got = loop {
             if self.take() {
@@ -75,11 +79,16 @@ impl Parker {
                     if left.is_zero() {
                         break self.take();
                     }
-                    thread::park_timeout(left);
+                    if alarm.is_some() {
+                        thread::park();
+                    } else {
+                        thread::park_timeout(left);
+                    }
                 }
             }
         };
         drop(blocked);
+        drop(alarm);
         got
     }
 
@@ -104,6 +113,26 @@ impl Parker {
     fn take(&self) -> bool {
         // ORDERING: Acquire pairs with the Release in `unpark`.
         self.full.swap(false, Ordering::Acquire)
+    }
+}
+
+/// A parked thread's deadline in virtual time, until it is dropped.
+struct VirtualAlarm {
+    bubble: Arc<dyn Bubble>,
+    key: u64,
+}
+
+impl VirtualAlarm {
+    fn new(deadline: Instant, parker: &Arc<Parker>) -> Option<Self> {
+        let bubble = hooks::bubble()?;
+        let key = bubble.set_alarm(deadline, Wake::Thread(Arc::clone(parker)));
+        Some(Self { bubble, key })
+    }
+}
+
+impl Drop for VirtualAlarm {
+    fn drop(&mut self) {
+        self.bubble.cancel_alarm(self.key);
     }
 }
 

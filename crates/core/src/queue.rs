@@ -494,6 +494,15 @@ impl Queue {
         nudged
     }
 
+    /// Wakes everyone who can be served, so that they look again; they keep their places.
+    /// Those whom an offer holds look again anyway if it lets them go.
+    pub fn nudge_all(&mut self, wakes: &mut WakeList) {
+        let _ = self.find(false, |waiter, _, _| match waiter.nudge(wakes) {
+            Err(Taken::Gone) => Step::Unlink,
+            Ok(()) | Err(Taken::Reserved) => Step::Pass,
+        });
+    }
+
     /// Goes from the front over the nodes that are (or are not) reserved here, and does
     /// what `step` says of each.
     fn find(

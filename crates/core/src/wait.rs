@@ -423,6 +423,9 @@ fn sleep<A: Arms + ?Sized>(
                 Deadline::At(at) => Some(queued.deadline().map_or(at, |due| due.min(at))),
                 Deadline::Never | Deadline::Past => queued.deadline(),
             };
+            // An offer holds us: an arm that is due cannot be won, and we are woken when
+            // the offer ends, one way or the other.
+            let until = until.filter(|_| !waiter.is_reserved());
             parker.park(until);
             if waiter.ready().is_some() {
                 continue;

@@ -44,16 +44,15 @@ mod permit;
 mod receiver;
 mod select;
 mod sender;
-mod timer;
 
 use std::time::{Duration, Instant};
 
-use rendez_core::clock;
+use rendez_core::goroutine::WaitKind;
+use rendez_core::schedule::Schedule;
 use rendez_core::shim::Arc;
 
 use crate::chan::Chan;
 use crate::receiver::Source;
-use crate::timer::{At, Tick};
 
 pub use crate::error::{
     ReadyTimeoutError, RecvError, RecvTimeoutError, SelectTimeoutError, SendError,
@@ -117,13 +116,17 @@ fn channel<T>(cap: Option<usize>) -> (Sender<T>, Receiver<T>) {
 /// }
 /// ```
 pub fn after(duration: Duration) -> Receiver<Instant> {
-    clock::deadline_after(duration).map_or_else(never, at)
+    clock_fed(Schedule::once(duration, WaitKind::Receive))
 }
 
 /// A receiver that gets one message at `when`.
 pub fn at(when: Instant) -> Receiver<Instant> {
+    clock_fed(Schedule::at(when, WaitKind::Receive))
+}
+
+fn clock_fed(schedule: Schedule) -> Receiver<Instant> {
     Receiver {
-        source: Source::At(Arc::new(At::new(when)), |instant| instant),
+        source: Source::Clock(Arc::new(schedule), |instant| instant),
     }
 }
 
@@ -137,13 +140,7 @@ pub fn never<T>() -> Receiver<T> {
 /// A receiver that gets a message each `period`, holding at most one: a receiver that
 /// comes late misses those in between.
 pub fn tick(period: Duration) -> Receiver<Instant> {
-    let now = clock::now();
-    if now.checked_add(period).is_none() {
-        return never();
-    }
-    Receiver {
-        source: Source::Tick(Arc::new(Tick::new(now, period)), |instant| instant),
-    }
+    clock_fed(Schedule::every(period, WaitKind::Receive))
 }
 
 /// The README's program, as a test.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rendez_core::case::{Arm, AsCase, Case, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Node, Registration};
+use rendez_core::schedule::Schedule;
 use rendez_core::shim::Arc;
 use rendez_core::shim::atomic::Ordering;
 use rendez_core::wait::{self, CaseFuture};
@@ -18,7 +19,6 @@ use rendez_core::{clock, hooks};
 use crate::chan::Chan;
 use crate::chan::ops::{Recv, RecvSlot, TryRecv};
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::timer::{At, Tick, Timed};
 
 /// The receiving end of a channel, or of [`after`](crate::after), [`at`](crate::at),
 /// [`tick`](crate::tick) or [`never`](crate::never). Clones receive from the same
@@ -45,8 +45,7 @@ pub(crate) enum Source<T> {
     Chan(Arc<Chan<T>>),
     // With how an instant becomes a `T`: always the identity, kept as a function so that
     // the types agree without a cast.
-    At(Arc<At>, fn(Instant) -> T),
-    Tick(Arc<Tick>, fn(Instant) -> T),
+    Clock(Arc<Schedule>, fn(Instant) -> T),
     Never,
 }
 
@@ -73,7 +72,7 @@ impl<T> Receiver<T> {
                 }
             },
             clock => {
-                let taken = clock.timed().and_then(Timed::take);
+                let taken = clock.schedule().and_then(Schedule::try_now);
                 taken
                     .map(|outcome| clock.message(outcome))
                     .ok_or(TryRecvError::Empty)
@@ -183,7 +182,7 @@ impl<T> Receiver<T> {
         match &self.source {
             Source::Chan(chan) => chan.capacity(),
             Source::Never => Some(0),
-            Source::At(..) | Source::Tick(..) => Some(1),
+            Source::Clock(..) => Some(1),
         }
     }
 
@@ -203,8 +202,7 @@ impl<T> Receiver<T> {
     pub fn same_channel(&self, other: &Self) -> bool {
         match (&self.source, &other.source) {
             (Source::Chan(a), Source::Chan(b)) => Arc::ptr_eq(a, b),
-            (Source::At(a, _), Source::At(b, _)) => Arc::ptr_eq(a, b),
-            (Source::Tick(a, _), Source::Tick(b, _)) => Arc::ptr_eq(a, b),
+            (Source::Clock(a, _), Source::Clock(b, _)) => Arc::ptr_eq(a, b),
             (Source::Never, Source::Never) => true,
             _ => false,
         }
@@ -219,23 +217,21 @@ impl<T> Receiver<T> {
 }
 
 impl<T> Source<T> {
-    fn timed(&self) -> Option<&dyn Timed> {
+    fn schedule(&self) -> Option<&Schedule> {
         match self {
-            Self::At(at, _) => Some(&**at),
-            Self::Tick(tick, _) => Some(&**tick),
+            Self::Clock(schedule, _) => Some(schedule),
             Self::Chan(_) | Self::Never => None,
         }
     }
 
     fn is_due(&self) -> bool {
-        self.timed().is_some_and(Timed::is_due)
+        self.schedule().is_some_and(Schedule::is_due)
     }
 
     /// The message of the clock that `outcome` took.
     fn message(&self, outcome: Outcome) -> T {
         match self {
-            Self::At(at, make) => make(at.instant(outcome)),
-            Self::Tick(tick, make) => make(tick.instant(outcome)),
+            Self::Clock(schedule, make) => make(schedule.instant(outcome)),
             Self::Chan(_) | Self::Never => unreachable!("only the clock gives instants"),
         }
     }
@@ -248,8 +244,7 @@ impl<T> Clone for Receiver<T> {
                 chan.n_receivers.fetch_add(1, Ordering::Relaxed);
                 Source::Chan(Arc::clone(chan))
             }
-            Source::At(at, make) => Source::At(Arc::clone(at), *make),
-            Source::Tick(tick, make) => Source::Tick(Arc::clone(tick), *make),
+            Source::Clock(schedule, make) => Source::Clock(Arc::clone(schedule), *make),
             Source::Never => Source::Never,
         };
         Self { source }
@@ -278,59 +273,56 @@ impl<T> RefUnwindSafe for Receiver<T> {}
 impl<T> Sealed for Receiver<T> {}
 
 #[allow(unsafe_code)]
-// SAFETY: the channel's own case, or a timer, which queues nobody.
+// SAFETY: the channel's own case, or the schedule's, or one that queues nobody.
 unsafe impl<T> Case for Receiver<T> {
     fn probe(&self) -> Probe {
         match &self.source {
             Source::Chan(chan) => Recv(chan).probe(),
-            other => other.timed().map_or(Probe::NEVER, Timed::probe),
+            other => other.schedule().map_or(Probe::NEVER, Case::probe),
         }
     }
 
     fn try_now(&self) -> Option<Outcome> {
         match &self.source {
             Source::Chan(chan) => Recv(chan).try_now(),
-            other => other.timed()?.take(),
+            other => other.schedule()?.try_now(),
         }
     }
 
     fn enqueue(&self, reg: &Registration<'_>) {
         match &self.source {
             Source::Chan(chan) => Recv(chan).enqueue(reg),
-            _ => self.recheck(reg),
+            Source::Clock(schedule, _) => schedule.enqueue(reg),
+            Source::Never => {}
         }
     }
 
     fn recheck(&self, reg: &Registration<'_>) {
         match &self.source {
             Source::Chan(chan) => Recv(chan).recheck(reg),
-            other => {
-                if let Some(timed) = other.timed() {
-                    timed.attempt(reg);
-                }
-            }
+            Source::Clock(schedule, _) => schedule.recheck(reg),
+            Source::Never => {}
         }
     }
 
     fn dequeue(&self, node: &Node) {
-        if let Source::Chan(chan) = &self.source {
-            Recv(chan).dequeue(node);
+        match &self.source {
+            Source::Chan(chan) => Recv(chan).dequeue(node),
+            Source::Clock(schedule, _) => schedule.dequeue(node),
+            Source::Never => {}
         }
     }
 
     fn abandon(&self, outcome: Outcome) {
         match &self.source {
             Source::Chan(chan) => Recv(chan).abandon(outcome),
-            other => {
-                if let Some(timed) = other.timed() {
-                    timed.put_back(outcome);
-                }
-            }
+            Source::Clock(schedule, _) => schedule.abandon(outcome),
+            Source::Never => {}
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.source.timed()?.due()
+        self.source.schedule()?.deadline()
     }
 
     fn kind(&self) -> WaitKind {
