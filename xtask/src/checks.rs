@@ -3,11 +3,20 @@
 use crate::metadata::Workspace;
 use crate::shell::{Outcome, cargo, failed, run};
 
+/// The package of the benchmarks.
+const BENCH: &str = "rendez-bench";
+
 /// Every crate with every feature: unit, integration and doc tests, examples built. Without
 /// `--all-targets`, which would build examples as tests instead of the programs that the
 /// tests run.
 pub(crate) fn test() -> Outcome {
-    run(&mut cargo(&["test", "--workspace", "--all-features"]))
+    run(&mut cargo(&[
+        "test",
+        "--workspace",
+        "--exclude",
+        BENCH,
+        "--all-features",
+    ]))
 }
 
 /// Formatted by rustfmt.
@@ -22,6 +31,8 @@ pub(crate) fn clippy() -> Outcome {
     run(&mut cargo(&[
         "clippy",
         "--workspace",
+        "--exclude",
+        BENCH,
         "--all-targets",
         "--all-features",
         "--",
@@ -30,12 +41,24 @@ pub(crate) fn clippy() -> Outcome {
     ]))
 }
 
+/// The benchmarks compile, without warnings. They have a command of their own since their
+/// peers take longer to compile than all the rest.
+pub(crate) fn bench() -> Outcome {
+    component("clippy", "clippy")?;
+    run(&mut cargo(&["clippy", "-p", BENCH, "--", "-D", "warnings"]))
+}
+
 /// The documentation builds, every link in it too.
 pub(crate) fn doc() -> Outcome {
-    run(
-        cargo(&["doc", "--workspace", "--all-features", "--no-deps"])
-            .env("RUSTDOCFLAGS", "-D warnings"),
-    )
+    run(cargo(&[
+        "doc",
+        "--workspace",
+        "--exclude",
+        BENCH,
+        "--all-features",
+        "--no-deps",
+    ])
+    .env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Every crate that is published can be packaged.

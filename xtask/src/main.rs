@@ -4,6 +4,7 @@
 //! its name.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod bench;
 mod checks;
 mod conformance;
 mod loom;
@@ -24,7 +25,9 @@ usage: cargo xtask <command>
                            explore the models; --long allows more preemptions
   tidy                     layers, file headers, the list of unsafe files, links
   conformance [FILE]...    crossbeam-channel's own tests against rendez-select
-  fmt | clippy | doc | package | msrv
+  bench [--only AREA,…] [--with PEER,…] [--go] [--cpu0] [--runs N] [--list] [FILTER]...
+                           ours beside the peers: see crates/bench/README.md
+  fmt | clippy | doc | bench-check | package | msrv
                            the other checks, one by one
   ci                       all of them, in the order in which they fail fastest
 ";
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
     let outcome = match (command.as_str(), rest.as_slice()) {
         ("loom", rest) => loom::run(rest),
+        ("bench", rest) => bench::run(rest),
         ("conformance", rest) => conformance::run(rest),
         ("ci", []) => ci(),
         (name, []) => match CHECKS.iter().find(|(n, _)| *n == name) {
@@ -72,6 +76,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("loom-short", || loom::run(&[])),
     ("conformance", || conformance::run(&[])),
     ("doc", checks::doc),
+    ("bench-check", checks::bench),
     ("package", checks::package),
     ("msrv", checks::msrv),
 ];

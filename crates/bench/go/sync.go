@@ -1,0 +1,12 @@
+package main
+
+import "sync"
+
+func init() {
+	var m sync.Mutex
+	addOp("sync/mutex/alone", func() {
+		m.Lock()
+		sink++
+		m.Unlock()
+	})
+}
