@@ -175,11 +175,19 @@ impl fmt::Debug for Goroutine {
     }
 }
 
+#[cfg(not(rendez_loom))]
 std::thread_local! {
     // What a pool runs here; null outside `run_as`.
     static RUNNING: Cell<*const Goroutine> = const { Cell::new(ptr::null()) };
     // The thread's own identity, from the first time it is asked for.
     static OWN: OnceCell<Goroutine> = const { OnceCell::new() };
+}
+
+// A model's threads share one of the system's: std's statics would give all one identity.
+#[cfg(rendez_loom)]
+crate::shim::thread_local! {
+    static RUNNING: Cell<*const Goroutine> = Cell::new(ptr::null());
+    static OWN: OnceCell<Goroutine> = OnceCell::new();
 }
 
 /// Runs `f` with the goroutine that runs on this thread. Inside a thread-local
