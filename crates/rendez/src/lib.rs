@@ -15,6 +15,7 @@
 
 pub use rendez_pool as pool;
 pub use rendez_select as select;
+pub use rendez_sync as sync;
 pub use rendez_time as time;
 pub use rendez_waitgroup as waitgroup;
 
@@ -25,6 +26,7 @@ pub mod prelude {
         Receiver, Sender, after, bounded, never, select, select_async, select_biased, tick,
         unbounded,
     };
+    pub use rendez_sync::{Cond, Mutex, Once, RwLock, Semaphore};
     pub use rendez_time::{Ticker, Timer};
     pub use rendez_waitgroup::WaitGroup;
 }

@@ -1,16 +1,26 @@
 //! Go's `sync` and `x/sync` for threads and tasks: locks, semaphores, once, conditions.
 
+mod barrier;
+mod cond;
 mod error;
 mod late;
 mod mutex;
+mod once;
+mod panicked;
 mod patience;
 mod raw_mutex;
 mod raw_rwlock;
 mod rwlock;
 mod semaphore;
 
+pub use crate::barrier::{Barrier, BarrierFuture, BarrierWaitResult};
+pub use crate::cond::{Cond, CondFuture};
 pub use crate::error::AcquireError;
 pub use crate::mutex::{ArcMutexGuard, LockFuture, MappedMutexGuard, Mutex, MutexGuard};
+pub use crate::once::{
+    CallOnceFuture, GetOrInitFuture, GetOrTryInitFuture, Lazy, Once, OnceCell, once_func,
+    once_value,
+};
 pub use crate::raw_mutex::RawMutex;
 pub use crate::raw_rwlock::RawRwLock;
 pub use crate::rwlock::{

@@ -138,8 +138,12 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[track_caller]
     pub fn lock_async(&self) -> LockFuture<'_, T> {
+        self.lock_async_at(Location::caller())
+    }
+
+    pub(crate) fn lock_async_at(&self, location: &'static Location<'static>) -> LockFuture<'_, T> {
         LockFuture {
-            lock: self.raw().lock_async(Location::caller()),
+            lock: self.raw().lock_async(location),
             mutex: self,
         }
     }
@@ -196,8 +200,16 @@ impl<T: ?Sized> Mutex<T> {
         unsafe { mutex.raw().unlock_fair() }
     }
 
-    fn raw(&self) -> &RawMutex {
-        // SAFETY: it is not unlocked through this reference, except by a guard.
+    /// The mutex a guard is of.
+    pub(crate) fn of<'a>(guard: &MutexGuard<'a, T>) -> &'a Self {
+        let inner = std::ptr::from_ref(lock_api::MutexGuard::mutex(guard));
+        // SAFETY: the newtype is transparent, and every lock of our raw kind that we hand
+        // out guards of stands in one.
+        unsafe { &*(inner as *const Self) }
+    }
+
+    pub(crate) fn raw(&self) -> &RawMutex {
+        // SAFETY: whoever unlocks through it does so for a guard that does not.
         unsafe { self.0.raw() }
     }
 

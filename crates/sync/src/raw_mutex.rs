@@ -62,6 +62,15 @@ impl RawMutex {
         }
     }
 
+    /// Locks, on behalf of the caller at `location`.
+    #[inline]
+    pub(crate) fn lock_at(&self, location: &'static Location<'static>) {
+        hooks::switch_point();
+        if !self.core.lock_fast() {
+            self.core.lock_slow(None, location);
+        }
+    }
+
     /// Waits for the lock.
     pub(crate) fn lock_async(&self, location: &'static Location<'static>) -> CaseFuture<Lock<'_>> {
         CaseFuture::new(Lock(&self.core), location)
@@ -93,10 +102,7 @@ unsafe impl lock_api::RawMutex for RawMutex {
     #[inline]
     #[track_caller]
     fn lock(&self) {
-        hooks::switch_point();
-        if !self.core.lock_fast() {
-            self.core.lock_slow(None, Location::caller());
-        }
+        self.lock_at(Location::caller());
     }
 
     #[inline]

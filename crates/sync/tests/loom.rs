@@ -3,13 +3,16 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use rendez_core::block_on::block_on;
+use rendez_core::shim::atomic::{AtomicUsize, Ordering};
 use rendez_core::shim::{Arc, model, thread};
 use rendez_sync::{
-    AcquireError, Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard, Semaphore,
+    AcquireError, Barrier, Cond, Mutex, Once, OnceCell, RwLock, RwLockUpgradableReadGuard,
+    RwLockWriteGuard, Semaphore,
 };
 
 fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
@@ -277,5 +280,179 @@ fn a_resize_beside_a_release_keeps_the_balance() {
         waiter.join().unwrap();
         resizer.join().unwrap();
         assert_eq!((semaphore.available(), semaphore.size()), (1, 1));
+    });
+}
+
+#[test]
+fn a_cell_is_filled_once_and_seen_by_all() {
+    model("once: three ask for a value", || {
+        let cell = Arc::new(OnceCell::new());
+        let runs = Arc::new(AtomicUsize::new(0));
+        let others = [0, 1].map(|_| {
+            let (cell, runs) = (Arc::clone(&cell), Arc::clone(&runs));
+            thread::spawn(move || {
+                let make = || runs.fetch_add(1, Ordering::Relaxed) + 7;
+                assert_eq!(*cell.get_or_init(make), 7);
+            })
+        });
+        let make = || async { runs.fetch_add(1, Ordering::Relaxed) + 7 };
+        assert_eq!(*block_on(cell.get_or_init_async(make)), 7);
+        others.into_iter().for_each(|t| t.join().unwrap());
+        assert_eq!(runs.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn a_panic_lets_the_next_make_the_value() {
+    model("once: a maker panics, another waits", || {
+        let cell = Arc::new(OnceCell::new());
+        let theirs = Arc::clone(&cell);
+        let waiter = thread::spawn(move || assert_eq!(*theirs.get_or_init(|| 1), 1));
+        let failed = catch_unwind(AssertUnwindSafe(|| {
+            cell.get_or_init(|| std::panic::resume_unwind(Box::new(())));
+        }));
+        waiter.join().unwrap();
+        assert!(failed.is_err() || cell.get() == Some(&1));
+        assert_eq!(cell.get(), Some(&1));
+    });
+}
+
+#[test]
+fn a_once_that_panicked_tells_who_waits() {
+    model("once: panic against wait", || {
+        let once = Arc::new(Once::new());
+        let panic_in = |once: &Once| {
+            catch_unwind(AssertUnwindSafe(|| {
+                once.call_once(|| std::panic::resume_unwind(Box::new(())));
+            }))
+            .is_err()
+        };
+        let theirs = Arc::clone(&once);
+        let other = thread::spawn(move || assert!(panic_in(&theirs)));
+        assert!(panic_in(&once));
+        other.join().unwrap();
+        assert!(!once.is_completed());
+    });
+}
+
+#[test]
+fn a_cancelled_maker_passes_the_turn_on() {
+    model("once: a cancelled maker and a cancelled waiter", || {
+        let cell = Arc::new(OnceCell::new());
+        let mut maker = Box::pin(cell.get_or_init_async(std::future::pending));
+        assert!(poll_once(maker.as_mut()).is_pending());
+        let theirs = Arc::clone(&cell);
+        let waiter = thread::spawn(move || assert_eq!(*theirs.get_or_init(|| 1), 1));
+        let mut cancelled = Box::pin(cell.get_or_init_async(|| async { 1 }));
+        let _ = poll_once(cancelled.as_mut());
+        drop(maker);
+        drop(cancelled);
+        waiter.join().unwrap();
+        assert_eq!(cell.get(), Some(&1));
+    });
+}
+
+#[test]
+fn a_signal_reaches_who_waits_for_it() {
+    model("cond: a thread and a task wait, two signals", || {
+        let shared = Arc::new((Mutex::new(0), Cond::new()));
+        let waiters = [false, true].map(|task| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (count, changed) = &*shared;
+                let mut guard = count.lock();
+                while *guard == 0 {
+                    if task {
+                        guard = block_on(changed.wait_async(guard));
+                    } else {
+                        changed.wait(&mut guard);
+                    }
+                }
+                *guard -= 1;
+            })
+        });
+        let (count, changed) = &*shared;
+        for _ in 0..2 {
+            *count.lock() += 1;
+            changed.notify_one();
+        }
+        waiters.into_iter().for_each(|t| t.join().unwrap());
+        assert_eq!(*count.lock(), 0);
+    });
+}
+
+#[test]
+fn a_signal_to_a_dropped_future_passes_on() {
+    model("cond: signal against a cancelled wait", || {
+        let shared = Arc::new((Mutex::new(false), Cond::new()));
+        let theirs = Arc::clone(&shared);
+        let (ready, changed) = &*shared;
+        let mut cancelled = Box::pin(changed.wait_async(ready.lock()));
+        assert!(poll_once(cancelled.as_mut()).is_pending());
+        let mut stays = Box::pin(changed.wait_async(ready.lock()));
+        assert!(poll_once(stays.as_mut()).is_pending());
+        let signaller = thread::spawn(move || {
+            let (ready, changed) = &*theirs;
+            *ready.lock() = true;
+            assert!(changed.notify_one());
+        });
+        // Once or not at all, before, while or after it is signalled.
+        let _ = poll_once(cancelled.as_mut()).map(|guard| {
+            drop(guard);
+            changed.notify_one();
+        });
+        drop(cancelled);
+        assert!(*block_on(stays));
+        signaller.join().unwrap();
+    });
+}
+
+#[test]
+fn a_broadcast_reaches_all_who_wait() {
+    model("cond: two wait, one broadcast", || {
+        let shared = Arc::new((Mutex::new(false), Cond::new()));
+        let waiters = [(), ()].map(|()| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (ready, changed) = &*shared;
+                changed.wait_while(&mut ready.lock(), |ready| !*ready);
+            })
+        });
+        let (ready, changed) = &*shared;
+        *ready.lock() = true;
+        changed.notify_all();
+        waiters.into_iter().for_each(|t| t.join().unwrap());
+    });
+}
+
+#[test]
+fn a_barrier_lets_both_go_twice_with_one_leader_each_time() {
+    model("barrier: two come, twice", || {
+        let barrier = Arc::new(Barrier::new(2));
+        let theirs = Arc::clone(&barrier);
+        let led = |b: &Barrier| usize::from(b.wait().is_leader());
+        let other = thread::spawn(move || [led(&theirs), led(&theirs)]);
+        let ours = [
+            led(&barrier),
+            usize::from(block_on(barrier.wait_async()).is_leader()),
+        ];
+        let theirs = other.join().unwrap();
+        assert_eq!([ours[0] + theirs[0], ours[1] + theirs[1]], [1, 1]);
+    });
+}
+
+#[test]
+fn a_barrier_passes_with_or_without_who_gives_up() {
+    model("barrier: a wait is cancelled as another comes", || {
+        let barrier = Arc::new(Barrier::new(2));
+        let mut cancelled = Box::pin(barrier.wait_async());
+        assert!(poll_once(cancelled.as_mut()).is_pending());
+        let theirs = Arc::clone(&barrier);
+        let other = thread::spawn(move || theirs.wait().is_leader());
+        drop(cancelled);
+        // Either it was counted at the instant it gave up, or this one comes instead.
+        let mut instead = Box::pin(barrier.wait_async());
+        let led = poll_once(instead.as_mut()).map(|end| end.is_leader());
+        assert!(other.join().unwrap() != (led == Poll::Ready(true)));
     });
 }

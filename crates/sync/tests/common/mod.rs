@@ -68,3 +68,30 @@ impl Dice {
         self.0 % n
     }
 }
+
+/// Runs `round` with one seed after another, for `RENDEZ_STRESS_SECONDS` or a second; a
+/// failing round names its seed, and `RENDEZ_STRESS_SEED` runs that one alone.
+pub fn stress(round: impl Fn(u64) + Send + Sync + 'static) {
+    let round = std::sync::Arc::new(round);
+    let run = move |seed: u64| {
+        let round = std::sync::Arc::clone(&round);
+        let one = std::panic::AssertUnwindSafe(move || within_reason(move || round(seed)));
+        if let Err(payload) = std::panic::catch_unwind(one) {
+            eprintln!("RENDEZ_STRESS_SEED={seed} fails");
+            std::panic::resume_unwind(payload);
+        }
+    };
+    let set = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    if let Some(seed) = set("RENDEZ_STRESS_SEED") {
+        return run(seed);
+    }
+    let time = Duration::from_secs(set("RENDEZ_STRESS_SECONDS").unwrap_or(1));
+    let start = std::time::Instant::now();
+    let first = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .map_or(1, |now| now.as_micros() as u64);
+    let mut seeds = first..;
+    while start.elapsed() < time {
+        seeds.by_ref().take(20).for_each(&run);
+    }
+}
