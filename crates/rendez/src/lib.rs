@@ -13,6 +13,7 @@
 //! producer.join().unwrap().unwrap();
 //! ```
 
+pub use rendez_context as context;
 pub use rendez_pool as pool;
 pub use rendez_select as select;
 pub use rendez_sync as sync;
@@ -21,6 +22,7 @@ pub use rendez_waitgroup as waitgroup;
 
 /// The names that most programs use.
 pub mod prelude {
+    pub use rendez_context::{Cancel, Context};
     pub use rendez_pool::{JoinHandle, WaitGroupExt, go, scope};
     pub use rendez_select::{
         Receiver, Sender, after, bounded, never, select, select_async, select_biased, tick,

@@ -1,0 +1,176 @@
+//! Ending a node and all its descendants, without recursion.
+#![allow(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use rendez_core::case::Outcome;
+use rendez_core::clock::Alarm;
+use rendez_core::hooks;
+use rendez_core::shim::{Arc, MutexGuard};
+use rendez_core::wake::WakeList;
+
+use super::children::Drain;
+use super::node::{Func, Given, Inner, Kind, Node};
+use super::word::{Linked, Why};
+
+/// Ends `node` as `why` says, and every descendant with it. Returns whether this call did:
+/// otherwise it had ended before. Either way all of the subtree has ended on return.
+pub(crate) fn end(node: &Node, why: Why) -> bool {
+    hooks::switch_point();
+    match node.word.end_vacant(why, Linked::Unchanged) {
+        // Vacant: there is nobody to tell.
+        Ok(()) => {
+            node.leave();
+            true
+        }
+        Err(state) if !state.is_occupied() => false,
+        Err(_) => end_locked(node, why, None),
+    }
+}
+
+/// As [`end`], with a cause that the node keeps.
+pub(crate) fn end_given(node: &Node, given: Given) -> bool {
+    hooks::switch_point();
+    end_locked(node, Why::Given, Some(Box::new(given)))
+}
+
+fn end_locked(node: &Node, why: Why, given: Option<Box<Given>>) -> bool {
+    // Declared before the path, so dropped after it: all locks are released then.
+    let mut after = After::default();
+    let mut path = Path(Vec::new());
+    let inner = node.inner.lock();
+    if node.word.occupy().has_ended() {
+        // The lock was free, so whoever ended it has finished with its descendants.
+        drop(inner);
+        drop(given);
+        return false;
+    }
+    if let Some(given) = given {
+        node.keep(given);
+    }
+    settle(node, inner, why, &mut path, &mut after);
+    descend(Why::WithParent(why.err()), &mut path, &mut after);
+    drop(path);
+    node.leave();
+    true
+}
+
+/// What is to be done once all locks are released: done when it is dropped, whatever part
+/// of it panics.
+#[derive(Default)]
+struct After {
+    merged: Leavers,
+    wakes: WakeList,
+    funcs: Funcs,
+    alarms: Vec<Alarm>,
+}
+
+/// Merged nodes, which stand in other parents' lists too.
+#[derive(Default)]
+struct Leavers(Vec<Arc<Node>>);
+
+impl Drop for Leavers {
+    fn drop(&mut self) {
+        for node in &self.0 {
+            node.leave();
+        }
+    }
+}
+
+/// Closures to be started.
+#[derive(Default)]
+struct Funcs(Vec<BTreeMap<u64, Func>>);
+
+impl Drop for Funcs {
+    fn drop(&mut self) {
+        for func in self.0.drain(..).flat_map(BTreeMap::into_values) {
+            hooks::spawn_detached(func);
+        }
+    }
+}
+
+/// The nodes from the one first ended down to the one at hand, all locked.
+struct Path<'a>(Vec<Level<'a>>);
+
+struct Level<'a> {
+    node: &'a Node,
+    _inner: MutexGuard<'a, Inner>,
+    children: Drain,
+}
+
+impl Drop for Path<'_> {
+    fn drop(&mut self) {
+        // The youngest first: a node is alive while its parent's lock is held.
+        while self.0.pop().is_some() {}
+    }
+}
+
+/// Ends `node`, which lives and whose lock is held, and collects whom that concerns.
+fn settle<'a>(
+    node: &'a Node,
+    mut inner: MutexGuard<'a, Inner>,
+    why: Why,
+    path: &mut Path<'a>,
+    after: &mut After,
+) {
+    node.word.end_occupied(why);
+    while let Some(waiter) = inner.waiters.claim() {
+        waiter.complete(Outcome(0), &mut after.wakes);
+    }
+    if let Kind::Deadline { .. } = node.kind {
+        after.alarms.push(std::mem::take(&mut inner.alarm));
+    }
+    if let Some(funcs) = inner.funcs.take() {
+        after.funcs.0.push(*funcs);
+    }
+    // `None`, if it is being dropped and leaves by itself.
+    let merged = inner.merged.take().and_then(|node| node.upgrade());
+    after.merged.0.extend(merged);
+    let children = inner.children.drain();
+    path.0.push(Level {
+        node,
+        _inner: inner,
+        children,
+    });
+}
+
+/// Ends all that is below the one node on the path.
+fn descend(why: Why, path: &mut Path<'_>, after: &mut After) {
+    while let Some(level) = path.0.last_mut() {
+        // SAFETY: the level holds the lock of the list. A child that is done with is not
+        // touched after its bit is cleared, here or when its own level is left below.
+        let Some((child, link)) = (unsafe { level.children.next() }) else {
+            let is_origin = path.0.len() == 1;
+            if let Some(Level { node, _inner, .. }) = path.0.pop() {
+                drop(_inner);
+                if !is_origin {
+                    let_go(node);
+                }
+            }
+            continue;
+        };
+        match child.word.end_vacant(why, Linked::TakenOut) {
+            Ok(()) => {}
+            // It had ended by itself, and is about to leave.
+            Err(state) if !state.is_occupied() => let_go(child),
+            Err(_) => {
+                let inner = child.inner.lock();
+                if child.word.load().has_ended() {
+                    drop(inner);
+                    let_go(child);
+                } else {
+                    child.note_parent(link);
+                    settle(child, inner, why, path, after);
+                }
+            }
+        }
+    }
+}
+
+/// The last access to a child that is in its parent's list no more.
+fn let_go(child: &Node) {
+    // A merged node stands in other lists too: it leaves all of them under their locks.
+    if !child.is_merged() {
+        child.word.clear_linked();
+    }
+}

@@ -1,0 +1,362 @@
+//! One context that can end: its place in the tree, and what it keeps.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::panic::Location;
+use std::time::Instant;
+
+use rendez_core::case::Outcome;
+use rendez_core::clock::Alarm;
+use rendez_core::queue::{Node as Place, Queue, Registration};
+use rendez_core::shim::atomic::{AtomicUsize, Ordering};
+use rendez_core::shim::{Arc, Mutex, OnceLock, Weak, unique_id};
+
+use super::children::{Children, Link};
+use super::word::{Linked, State, Why, Word};
+use crate::context::{Context, Repr};
+use crate::error::{Canceled, Cause, ContextError};
+
+/// What a context's end starts, each in a goroutine of its own.
+pub(crate) type Func = Box<dyn FnOnce() + Send>;
+
+/// One context that can end.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(super) word: Word,
+    link: Link,
+    pub(crate) parent: Context,
+    /// Its own deadline or the nearest inherited one.
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) kind: Kind,
+    made_at: &'static Location<'static>,
+    // Written under the lock before the word says GIVEN.
+    given: OnceLock<Box<Given>>,
+    // Guards what `Inner` holds. Order: after every ancestor's.
+    pub(super) inner: Mutex<Inner>,
+}
+
+/// What a node is, beside cancellable.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Cancel,
+    /// Made with a deadline that counts, or with a cause for when any does.
+    Deadline {
+        cause: Option<Cause>,
+    },
+    /// Ends with its parent or any of the others.
+    Merged(Box<Merged>),
+}
+
+/// The parents of a merged node beyond the first.
+#[derive(Debug)]
+pub(crate) struct Merged {
+    pub(crate) others: Box<[(Context, Link)]>,
+    // Which of the parents ended it, counted from 0 for the first. Written before the word.
+    ended_by: AtomicUsize,
+}
+
+impl Merged {
+    pub(crate) fn new(others: impl Iterator<Item = Context>) -> Self {
+        Self {
+            others: others.map(|c| (c, Link::new())).collect(),
+            ended_by: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// The cause somebody gave, and where.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) cause: Cause,
+    pub(crate) at: &'static Location<'static>,
+}
+
+/// What a node's lock guards. Empty while the word is not OCCUPIED.
+#[derive(Default)]
+pub(crate) struct Inner {
+    pub(super) waiters: Queue,
+    pub(super) children: Children,
+    pub(super) alarm: Alarm,
+    // Of a merged node, itself: whoever ends it through one parent has the others let it go.
+    pub(super) merged: Option<Weak<Node>>,
+    // By the order in which they came.
+    #[expect(clippy::box_collection, reason = "most contexts have none")]
+    pub(super) funcs: Option<Box<BTreeMap<u64, Func>>>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// A node that lives, in no list yet.
+    pub(crate) fn new(
+        parent: Context,
+        kind: Kind,
+        deadline: Option<Instant>,
+        made_at: &'static Location<'static>,
+    ) -> Self {
+        Self {
+            word: Word::new(),
+            link: Link::new(),
+            parent,
+            deadline,
+            kind,
+            made_at,
+            given: OnceLock::new(),
+            inner: Mutex::new(Inner::default()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn state(&self) -> State {
+        self.word.load()
+    }
+
+    #[inline]
+    pub(crate) fn err(&self) -> Option<ContextError> {
+        self.word.load().err()
+    }
+
+    /// Each parent that can end, with this node's link in its list.
+    fn parents(&self) -> impl Iterator<Item = (&Node, &Link)> {
+        let others: &[(Context, Link)] = match &self.kind {
+            Kind::Merged(merged) => &merged.others,
+            _ => &[],
+        };
+        let first = self.parent.node().map(|parent| (parent, &self.link));
+        first.into_iter().chain(
+            others
+                .iter()
+                .filter_map(|(c, link)| Some((c.node()?, link))),
+        )
+    }
+
+    pub(super) fn is_merged(&self) -> bool {
+        matches!(self.kind, Kind::Merged(_))
+    }
+
+    /// Puts it into its parents' lists, or ends it if one of them has ended.
+    #[allow(unsafe_code)]
+    pub(crate) fn join(self: &Arc<Self>) {
+        if self.is_merged() {
+            // Several may want to end it: never without its lock.
+            let mut inner = self.inner.lock();
+            self.word.occupy();
+            inner.merged = Some(Arc::downgrade(self));
+        }
+        for (parent, link) in self.parents() {
+            let ended = {
+                let mut inner = parent.inner.lock();
+                let ended = parent.word.occupy().err();
+                if ended.is_none() {
+                    self.word.set_linked();
+                    // SAFETY: the node is in an `Arc` and does not move. `leave`, which every
+                    // drop calls, takes all its links out.
+                    unsafe { inner.children.push(link, self) };
+                }
+                ended
+            };
+            if let Some(err) = ended {
+                self.end_with_parent(err, link);
+                self.leave();
+                return;
+            }
+        }
+    }
+
+    /// Ends a node that is not yet shared, or whose lock decides.
+    fn end_with_parent(&self, err: ContextError, link: &Link) {
+        let why = Why::WithParent(err);
+        if self.word.end_vacant(why, Linked::Unchanged).is_err() {
+            let _inner = self.inner.lock();
+            if !self.word.occupy().has_ended() {
+                self.note_parent(link);
+                self.word.end_occupied(why);
+            }
+        }
+    }
+
+    /// Notes which parent ends it; the caller holds its lock.
+    pub(super) fn note_parent(&self, link: &Link) {
+        if let Kind::Merged(merged) = &self.kind {
+            let by = merged
+                .others
+                .iter()
+                .position(|(_, l)| std::ptr::eq(l, link));
+            merged
+                .ended_by
+                .store(by.map_or(0, |i| i + 1), Ordering::Relaxed);
+        }
+    }
+
+    /// Takes it out of its parents' lists.
+    pub(crate) fn leave(&self) {
+        if !self.word.load().is_linked() {
+            return;
+        }
+        for (parent, link) in self.parents() {
+            parent.inner.lock().children.remove(link);
+        }
+        self.word.clear_linked();
+    }
+
+    /// Keeps the cause given; the caller holds the lock and has found the node living.
+    pub(super) fn keep(&self, given: Box<Given>) {
+        let kept = self.given.set(given);
+        debug_assert!(kept.is_ok(), "a node ends once");
+    }
+
+    /// Sets the alarm for its deadline, unless it has ended.
+    pub(crate) fn set_alarm(&self, alarm: Alarm) {
+        let mut inner = self.inner.lock();
+        if self.word.occupy().has_ended() {
+            drop(inner);
+            drop(alarm);
+        } else {
+            inner.alarm = alarm;
+        }
+    }
+
+    /// Adds what its end is to start; `Err` gives it back if the node has ended.
+    pub(crate) fn add_func(&self, func: Func) -> Result<u64, Func> {
+        let mut inner = self.inner.lock();
+        if self.word.occupy().has_ended() {
+            return Err(func);
+        }
+        let key = unique_id();
+        inner.funcs.get_or_insert_default().insert(key, func);
+        Ok(key)
+    }
+
+    /// Takes it back, unless it has been started or taken back.
+    pub(crate) fn take_func(&self, key: u64) -> Option<Func> {
+        self.inner.lock().funcs.as_mut()?.remove(&key)
+    }
+
+    /// Queues a waiter, or serves it if the node has ended.
+    pub(crate) fn enqueue(&self, reg: &Registration<'_>) {
+        let mut inner = self.inner.lock();
+        if !self.word.occupy().has_ended() {
+            inner.waiters.push(reg, std::ptr::null());
+        } else if reg.claim_self().is_ok() {
+            reg.complete_self(Outcome(0));
+        }
+    }
+
+    /// Serves a queued waiter if the node has ended: an offer held it meanwhile.
+    pub(crate) fn recheck(&self, reg: &Registration<'_>) {
+        let mut inner = self.inner.lock();
+        if self.word.load().has_ended() && reg.claim_self().is_ok() {
+            inner.waiters.remove(reg.node);
+            reg.complete_self(Outcome(0));
+        }
+    }
+
+    /// Takes a waiter out of the queue.
+    pub(crate) fn dequeue(&self, place: &Place) {
+        self.inner.lock().waiters.remove(place);
+    }
+
+    /// How many contexts stand in its list.
+    pub(crate) fn n_children(&self) -> usize {
+        let inner = self.inner.lock();
+        inner.children.len() + inner.funcs.as_ref().map_or(0, |funcs| funcs.len())
+    }
+
+    /// Who ended it, going up to the node where it began.
+    ///
+    /// A deadline ends a context without a word of its own; then the timeout cause of the
+    /// context nearest to it counts.
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        let mut node = self;
+        let mut of_timeout = None;
+        loop {
+            let why = node.state().why()?;
+            if let Kind::Deadline { cause: Some(cause) } = &node.kind {
+                of_timeout = Some(cause);
+            }
+            let timed_out = |cause: Option<&Cause>| match cause {
+                Some(cause) => Arc::clone(cause),
+                None => Arc::new(ContextError::DeadlineExceeded),
+            };
+            return Some(match why {
+                Why::At(at) => Arc::new(Canceled { at, dropped: false }),
+                Why::Dropped => Arc::new(Canceled {
+                    at: node.made_at,
+                    dropped: true,
+                }),
+                Why::Given => Arc::clone(&node.given.get()?.cause),
+                Why::Expired => timed_out(of_timeout),
+                Why::WithParent(_) => {
+                    node = node.ended_by()?;
+                    continue;
+                }
+            });
+        }
+    }
+
+    /// Where the call was that ended it or its ancestor; `None` for a deadline.
+    pub(crate) fn ended_at(&self) -> Option<&'static Location<'static>> {
+        let mut node = self;
+        loop {
+            match node.state().why()? {
+                Why::At(at) => return Some(at),
+                Why::Dropped => return Some(node.made_at),
+                Why::Given => return Some(node.given.get()?.at),
+                Why::Expired => return None,
+                Why::WithParent(_) => node = node.ended_by()?,
+            }
+        }
+    }
+
+    /// The parent it ended with.
+    fn ended_by(&self) -> Option<&Node> {
+        match &self.kind {
+            Kind::Merged(merged) => match merged.ended_by.load(Ordering::Relaxed) {
+                0 => self.parent.node(),
+                i => merged.others[i - 1].0.node(),
+            },
+            _ => self.parent.node(),
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.leave();
+        unravel(mem::take(&mut self.parent));
+    }
+}
+
+/// Drops a chain of contexts without recursion, however long it is.
+pub(crate) fn unravel(mut context: Context) {
+    loop {
+        context = match &mut context.repr {
+            Repr::Background | Repr::Todo => return,
+            Repr::Node(node) => {
+                if Arc::strong_count(node) == 1 {
+                    // Nobody can look any more. The weak references go, so that the node is
+                    // ours alone, and the parent lets go of it before we take that.
+                    let inner = mem::take(&mut *node.inner.lock());
+                    drop(inner);
+                    node.leave();
+                }
+                match Arc::get_mut(node) {
+                    Some(node) => mem::take(&mut node.parent),
+                    None => return,
+                }
+            }
+            Repr::Value(value) => match Arc::get_mut(value) {
+                Some(value) => mem::take(&mut value.parent),
+                None => return,
+            },
+            Repr::WithoutCancel(kept) => match Arc::get_mut(kept) {
+                Some(kept) => mem::take(&mut kept.parent),
+                None => return,
+            },
+        };
+    }
+}
