@@ -79,6 +79,41 @@ impl WakeList {
 
 impl Drop for WakeList {
     fn drop(&mut self) {
-        self.fire();
+        // A waker that panics in here must not take the others' wakes with it.
+        struct Rest<'a>(&'a mut WakeList);
+        impl Drop for Rest<'_> {
+            fn drop(&mut self) {
+                self.0.fire();
+            }
+        }
+        Rest(self).0.fire();
+    }
+}
+
+#[cfg(all(test, not(rendez_loom)))]
+mod tests {
+    use super::*;
+    use crate::shim::unmodelled::{AtomicUsize, Ordering};
+    use std::task;
+
+    struct Wakes(AtomicUsize);
+
+    impl task::Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            let before = self.0.fetch_add(1, Ordering::Relaxed);
+            assert!(before > 0, "the first wake panics");
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_in_the_lists_drop_leaves_the_others_woken() {
+        let wakes = Arc::new(Wakes(AtomicUsize::new(0)));
+        let mut list = WakeList::new();
+        for _ in 0..3 {
+            list.push(Wake::Task(Waker::from(Arc::clone(&wakes))));
+        }
+        let dropping = std::panic::AssertUnwindSafe(|| drop(list));
+        assert!(std::panic::catch_unwind(dropping).is_err());
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 3);
     }
 }
