@@ -1,5 +1,7 @@
 //! Waiting for a context, and waiting for other things until it ends.
 
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
 use std::future::{pending, ready};
 use std::panic::catch_unwind;
 use std::pin::pin;
