@@ -268,7 +268,7 @@ impl Context {
         (ctx, cancel)
     }
 
-    fn derive(
+    pub(crate) fn derive(
         &self,
         kind: Kind,
         deadline: Option<Instant>,

@@ -54,6 +54,7 @@ fn link(node: &Node, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             }
         }
         (Kind::Deadline { .. } | Kind::Cancel, _) => f.write_str(".WithCancel"),
+        (Kind::Source(printed), _) => f.write_str(printed),
         (Kind::Merged(merged), _) => {
             f.write_str(".Merge(")?;
             for (i, (other, _)) in merged.others.iter().enumerate() {

@@ -32,6 +32,8 @@ mod debug;
 mod done;
 mod error;
 mod run;
+#[cfg(feature = "signal")]
+pub mod signal;
 mod tree;
 mod value;
 
@@ -41,6 +43,10 @@ pub use crate::context::Context;
 pub use crate::done::{Cancelled, Done, Ended};
 pub use crate::error::{Canceled, Cause, ContextError};
 pub use crate::run::{Run, Sleep};
+#[cfg(feature = "signal")]
+pub use crate::signal::{SIGINT, SIGTERM};
+#[cfg(feature = "signal")]
+pub use crate::signal::{SignalReceived, on_signals};
 
 /// The README's program, as a test.
 #[cfg(doctest)]

@@ -63,6 +63,7 @@ struct After {
     wakes: WakeList,
     funcs: Funcs,
     alarms: Vec<Alarm>,
+    kept: Vec<Box<dyn Send>>,
 }
 
 /// Merged nodes, which stand in other parents' lists too.
@@ -123,6 +124,7 @@ fn settle<'a>(
     if let Some(funcs) = inner.funcs.take() {
         after.funcs.0.push(*funcs);
     }
+    after.kept.extend(inner.kept.take());
     // `None`, if it is being dropped and leaves by itself.
     let merged = inner.merged.take().and_then(|node| node.upgrade());
     after.merged.0.extend(merged);

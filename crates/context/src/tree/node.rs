@@ -43,6 +43,12 @@ pub(crate) enum Kind {
     Deadline {
         cause: Option<Cause>,
     },
+    /// Made with something outside that ends it; how it is printed.
+    #[cfg_attr(
+        not(feature = "signal"),
+        expect(dead_code, reason = "what makes such is a feature")
+    )]
+    Source(Box<str>),
     /// Ends with its parent or any of the others.
     Merged(Box<Merged>),
 }
@@ -77,6 +83,8 @@ pub(crate) struct Inner {
     pub(super) waiters: Queue,
     pub(super) children: Children,
     pub(super) alarm: Alarm,
+    // What is needed only until it ends.
+    pub(super) kept: Option<Box<dyn Send>>,
     // Of a merged node, itself: whoever ends it through one parent has the others let it go.
     pub(super) merged: Option<Weak<Node>>,
     // By the order in which they came.
@@ -217,6 +225,18 @@ impl Node {
             drop(alarm);
         } else {
             inner.alarm = alarm;
+        }
+    }
+
+    /// Keeps `thing` until it ends or is dropped.
+    #[cfg_attr(not(feature = "signal"), expect(dead_code, reason = "as above"))]
+    pub(crate) fn keep_until_end(&self, thing: Box<dyn Send>) {
+        let mut inner = self.inner.lock();
+        if self.word.occupy().has_ended() {
+            drop(inner);
+            drop(thing);
+        } else {
+            inner.kept = Some(thing);
         }
     }
 
