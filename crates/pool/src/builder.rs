@@ -104,7 +104,7 @@ impl fmt::Debug for Builder {
 }
 
 /// The default of [`Builder::on_panic`].
-fn report(goroutine: &Identity, payload: Payload) {
+pub(crate) fn report(goroutine: &Identity, payload: Payload) {
     let name = goroutine.name().map(|name| format!(" '{name}'"));
     let place = goroutine
         .spawned_at()

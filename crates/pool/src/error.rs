@@ -88,3 +88,22 @@ pub(crate) fn message(payload: &Payload) -> &str {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} goroutines still run")]
 pub struct Unfinished(pub usize);
+
+/// An executor runs no new goroutine. See [`Spawn`](crate::Spawn).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// It has been shut down.
+    #[error("the executor has been shut down")]
+    Shutdown,
+    /// For a reason of its own.
+    #[error("the executor runs no new goroutine")]
+    Other(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl SpawnError {
+    /// For a reason of the executor's own.
+    pub fn other(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other(source.into())
+    }
+}

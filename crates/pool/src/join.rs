@@ -55,7 +55,7 @@ impl<T: Send> JoinHandle<T> {
     where
         G: Goroutine<M, Output = T> + 'static,
         T: 'static,
-        E: Ending + 'static,
+        E: Ending<T> + 'static,
     {
         // SAFETY: nothing is borrowed.
         unsafe { Self::start_borrowing(shared, goroutine, ending, identity, None) }
@@ -75,7 +75,7 @@ impl<T: Send> JoinHandle<T> {
     ) -> Self
     where
         G: Goroutine<M, Output = T>,
-        E: Ending,
+        E: Ending<T>,
     {
         hooks::switch_point();
         let scheduler = Arc::clone(shared) as Arc<dyn Schedule>;
@@ -99,7 +99,7 @@ impl<T: Send> JoinHandle<T> {
     ) -> (Task, Self)
     where
         G: Goroutine<M, Output = T>,
-        E: Ending,
+        E: Ending<T>,
     {
         // SAFETY: as the caller promises. The result lives in the cell until the handle
         // takes or drops it; the handle's type keeps it from outliving what that borrows.

@@ -25,7 +25,10 @@ mod body;
 mod builder;
 mod core;
 mod error;
+mod executor;
+mod foreign;
 mod join;
+mod ordered;
 mod pool;
 mod scope;
 mod sleep;
@@ -42,20 +45,25 @@ use std::panic::Location;
 
 pub use crate::body::{Goroutine, marker};
 pub use crate::builder::Builder;
-pub use crate::error::{JoinError, Payload, Unfinished};
+pub use crate::error::{JoinError, Payload, SpawnError, Unfinished};
+pub use crate::executor::{FuturesSpawner, Spawn, SpawnExt};
+pub use crate::foreign::Task;
 pub use crate::join::JoinHandle;
+pub use crate::ordered::{par_map, try_par_map};
 pub use crate::pool::Pool;
 pub use crate::scope::{Scope, scope};
 pub use crate::spawn::{Spawner, spawn};
 pub use crate::waitgroup::WaitGroupExt;
 pub use crate::yielding::{YieldNow, yield_now, yield_thread};
 
-/// For the models of the parts; not an interface.
+/// For sibling crates and the models of the parts; not an interface.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::executor::On;
     pub use crate::join::goroutine_on;
+    pub use crate::ordered::map;
     pub use crate::sleep::Sleep;
-    pub use crate::task::{Schedule, Task};
+    pub use crate::task::{Ending, Schedule, Task, TaskResult, spawned_at};
 }
 
 /// Starts a goroutine, a closure or a future, on the caller's pool, the global one outside

@@ -220,17 +220,22 @@ impl Pool {
 
     /// Runs `f` with a [`Scope`](crate::Scope) on this pool: see [`scope`](crate::scope()).
     #[track_caller]
-    pub fn scope<'env, F, R>(&self, f: F) -> R
+    pub fn scope<'env, F, R>(&'env self, f: F) -> R
     where
         F: for<'scope> FnOnce(&'scope crate::Scope<'scope, 'env>) -> R,
     {
-        crate::scope::on(Arc::clone(self.shared()), f, Location::caller())
+        crate::scope::on(self.into(), f, Location::caller())
     }
 
     /// Runs `future` on the calling thread; goroutines it starts run on this pool only if
     /// it says so.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         crate::block_on(future)
+    }
+
+    /// Whether [`shutdown`](Self::shutdown) has been called: it takes no new goroutine.
+    pub fn is_shut_down(&self) -> bool {
+        self.shared().live.load(Ordering::Acquire) & SHUT != 0
     }
 
     /// How many workers it has: goroutines that run at the same time, those that block

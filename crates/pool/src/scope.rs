@@ -6,7 +6,9 @@
 //! no longer than that function's run. The count lives in an `Arc`, since the last
 //! goroutine still touches it when the scope has been released. A goroutine that is refused,
 //! cancelled or never woken again is dropped, body first, then its ending. Leaking a
-//! handle leaks a result, and nothing waits for a handle.
+//! handle leaks a result, and nothing waits for a handle. An executor that is not ours gets
+//! no closer to the body than a [`Task`](crate::Task), which keeps these promises however it
+//! is treated.
 //!
 //! Only a blocking scope can promise this: a future that borrows could be leaked.
 #![allow(unsafe_code)]
@@ -22,13 +24,13 @@ use rendez_core::wait;
 
 use crate::body::Goroutine;
 use crate::error::Payload;
+use crate::executor::On;
 use crate::join::JoinHandle;
-use crate::pool::{self, Shared};
 use crate::task::{Ending, spawned_at};
 
 /// Starts goroutines that may borrow from outside it: see [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {
-    pool: Arc<Shared>,
+    executor: On<'env>,
     running: Arc<Running>,
     // Invariant in both, as in std: neither may be made shorter or longer.
     _scope: PhantomData<&'scope mut &'scope ()>,
@@ -66,7 +68,7 @@ impl Running {
 /// Counts the scope down when its goroutine has ended.
 struct InScope(Arc<Running>);
 
-impl Ending for InScope {
+impl<T> Ending<T> for InScope {
     fn unclaimed_panic(&self, payload: Payload) -> Option<Payload> {
         self.0.keep_panic(payload)
     }
@@ -106,11 +108,11 @@ pub fn scope<'env, F, R>(f: F) -> R
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
 {
-    on(pool::current(), f, Location::caller())
+    on(On::current(), f, Location::caller())
 }
 
-/// A scope on `pool`.
-pub(crate) fn on<'env, F, R>(pool: Arc<Shared>, f: F, location: &'static Location<'static>) -> R
+/// A scope on `executor`.
+pub(crate) fn on<'env, F, R>(executor: On<'env>, f: F, location: &'static Location<'static>) -> R
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
 {
@@ -119,7 +121,7 @@ where
         panic: Mutex::new(Panic::None),
     });
     let scope = Scope {
-        pool,
+        executor,
         running: Arc::clone(&running),
         _scope: PhantomData,
         _env: PhantomData,
@@ -161,7 +163,7 @@ impl<'scope> Scope<'scope, '_> {
         let identity = spawned_at(Location::caller());
         // SAFETY: the ending counts the scope down, which does not end before: see the
         // head of this file.
-        unsafe { JoinHandle::start_borrowing(&self.pool, goroutine, ending, identity, running) }
+        unsafe { (self.executor).start_in(goroutine, ending, identity, running) }
     }
 
     /// How many of its goroutines have not ended.

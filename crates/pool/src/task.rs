@@ -45,12 +45,20 @@ pub trait Schedule: Send + Sync {
 }
 
 /// What happens after a goroutine's end: its drop is the last thing a goroutine does.
-pub(crate) trait Ending: Send {
+pub trait Ending<T>: Send {
+    /// Sees the result before the end is published, the body being gone; what it gives back
+    /// is what the handle gets. Not called if the goroutine is freed with nobody left who
+    /// could wake it.
+    fn settle(&mut self, task: &Task, result: TaskResult<T>) -> TaskResult<T> {
+        let _ = task;
+        result
+    }
+
     /// Takes a panic that nobody will join, or gives it back for the scheduler's hook.
     fn unclaimed_panic(&self, payload: Payload) -> Option<Payload>;
 }
 
-impl Ending for () {
+impl<T> Ending<T> for () {
     fn unclaimed_panic(&self, payload: Payload) -> Option<Payload> {
         Some(payload)
     }
@@ -92,7 +100,7 @@ enum Stage<B: Body> {
 }
 
 /// What a goroutine gives.
-pub(crate) type TaskResult<T> = Result<T, JoinError>;
+pub type TaskResult<T> = Result<T, JoinError>;
 
 /// A counted pointer to a goroutine's cell.
 #[doc(hidden)]
@@ -111,7 +119,7 @@ impl Task {
     ///
     /// What `body` and its result borrow must live until `ending` has been dropped, or,
     /// the result, until the handle has.
-    pub(crate) unsafe fn new<B: Body, E: Ending>(
+    pub(crate) unsafe fn new<B: Body, E: Ending<B::Output>>(
         body: B,
         ending: E,
         scheduler: Arc<dyn Schedule>,
@@ -171,6 +179,11 @@ impl Task {
         debug_assert!(!queued, "a new goroutine is due to run");
     }
 
+    /// Makes its next turn its end; the caller alone runs it, and is not running it now.
+    pub(crate) fn make_cancelled(&self) {
+        let _ = self.header().state.cancel();
+    }
+
     /// Drops a future at its next turn; a closure that has begun is left alone.
     pub(crate) fn cancel(&self) {
         if self.header().state.cancel() {
@@ -216,7 +229,7 @@ impl Task {
     }
 
     /// Reports a panic of this goroutine that nobody will join.
-    pub(crate) fn report(&self, payload: Payload) {
+    pub fn report(&self, payload: Payload) {
         let header = self.header();
         let report = AssertUnwindSafe(|| {
             header.scheduler.unclaimed_panic(&header.identity, payload);
@@ -329,7 +342,7 @@ impl fmt::Debug for Task {
     }
 }
 
-impl<B: Body, E: Ending> Cell<B, E> {
+impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
     const VTABLE: Vtable = Vtable {
         run: Self::run,
         take: Self::take,
@@ -394,6 +407,13 @@ impl<B: Body, E: Ending> Cell<B, E> {
                 result
             }
         };
+        let result = self.ending.with_mut(|ending| {
+            // SAFETY: the ending is the runner's until it drops it, below.
+            match unsafe { &mut *ending } {
+                Some(ending) => ending.settle(task, result),
+                None => result,
+            }
+        });
         self.stage.with_mut(|stage| {
             // SAFETY: RUNNING grants access; the stage is empty.
             unsafe { *stage = Stage::Result(result) };
@@ -516,7 +536,7 @@ fn borrow(data: *const ()) -> ManuallyDrop<Task> {
 }
 
 /// Where a goroutine was started, for its identity.
-pub(crate) fn spawned_at(location: &'static Location<'static>) -> Identity {
+pub fn spawned_at(location: &'static Location<'static>) -> Identity {
     goroutine::with_running(|parent| Identity::new(None, Some(location), Some(parent)))
         .unwrap_or_else(|| Identity::new(None, Some(location), None))
 }

@@ -56,7 +56,7 @@ impl WaitGroupExt for WaitGroup {
 /// Counts the group down when its goroutine has ended.
 struct Counted(#[expect(dead_code, reason = "held for its drop")] Guard);
 
-impl Ending for Counted {
+impl<T> Ending<T> for Counted {
     fn unclaimed_panic(&self, payload: Payload) -> Option<Payload> {
         Some(payload)
     }

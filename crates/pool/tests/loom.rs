@@ -14,7 +14,7 @@ use rendez_core::goroutine::Goroutine as Identity;
 use rendez_core::shim::atomic::{AtomicUsize, Ordering};
 use rendez_core::shim::{Mutex, model, thread};
 use rendez_pool::__private::{Schedule, Sleep, Task, goroutine_on};
-use rendez_pool::{JoinError, Payload};
+use rendez_pool::{JoinError, Payload, Spawn, SpawnError, SpawnExt};
 
 /// Runs what it is given when it is told to.
 #[derive(Default)]
@@ -268,5 +268,78 @@ fn a_core_let_go_by_a_blocking_thread_misses_no_work() {
         }
         pusher.join().unwrap();
         assert_eq!(workers.done.load(Ordering::Relaxed), 1);
+    });
+}
+
+/// Keeps the task that a foreign executor would run.
+#[derive(Default)]
+struct Keep(Mutex<Option<rendez_pool::Task>>);
+
+impl Spawn for Keep {
+    fn spawn(&self, task: rendez_pool::Task) -> Result<(), SpawnError> {
+        *self.0.lock() = Some(task);
+        Ok(())
+    }
+}
+
+impl Keep {
+    fn take(&self) -> rendez_pool::Task {
+        self.0.lock().take().expect("a task was spawned")
+    }
+}
+
+#[test]
+fn a_foreign_task_is_polled_again_after_a_wake_at_any_time() {
+    model("foreign task: wake against poll", || {
+        let keep = Keep::default();
+        let (future, waker, dropped) = twice();
+        let handle = keep.go(future);
+        let task = keep.take();
+        let running = thread::spawn(move || task.run());
+        loop {
+            if let Some(waker) = take_waker(&waker) {
+                waker.wake();
+                break;
+            }
+            thread::yield_now();
+        }
+        running.join().unwrap();
+        assert_eq!(handle.join().unwrap(), 5);
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn a_foreign_task_is_woken_by_its_cancel() {
+    model("foreign task: cancel against poll", || {
+        let keep = Keep::default();
+        let (future, waker, dropped) = twice();
+        let handle = keep.go(future);
+        let task = keep.take();
+        let running = thread::spawn(move || task.run());
+        handle.cancel();
+        running.join().unwrap();
+        assert!(matches!(handle.join(), Err(JoinError::Cancelled)));
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+        drop(waker);
+    });
+}
+
+#[test]
+fn a_foreign_task_that_is_dropped_ends_its_goroutine_whoever_wakes_it() {
+    model("foreign task: drop against wake and join", || {
+        let keep = Keep::default();
+        let (future, waker, dropped) = twice();
+        let handle = keep.go(future);
+        let mut task = keep.take();
+        let noop = Waker::noop();
+        let polled = Pin::new(&mut task).poll(&mut Context::from_waker(noop));
+        assert!(polled.is_pending());
+        let waking = thread::spawn(move || take_waker(&waker).map(Waker::wake));
+        let dropping = thread::spawn(move || drop(task));
+        assert!(matches!(handle.join(), Err(JoinError::Cancelled)));
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+        waking.join().unwrap();
+        dropping.join().unwrap();
     });
 }
