@@ -11,9 +11,12 @@
 //! - WAITERS is set, under the lock, before a waiter is queued and while the count is
 //!   above zero; so whoever turns the count to zero sees it and releases them.
 //! - **Reuse.** An `add` that raises the count from zero and still sees WAITERS releases
-//!   the waiters itself before it returns: they were parked before the zero, and nobody
-//!   who starts to wait after that `add` may be released with them. The one who reached
-//!   zero comes late then, finds the count above zero, and leaves.
+//!   the waiters itself before it returns: they were parked before the zero. Each stands in
+//!   the queue with the epoch it came in, so nobody is released with them who came after
+//!   that `add` had counted. The one who reached zero comes late then, finds the count above
+//!   zero and nobody of an earlier epoch, and leaves.
+//! - **One `done` too many** lowers the count below zero for an instant, in which somebody
+//!   may queue. Whoever restores the zero therefore releases, as at any turn to zero.
 //!
 //! ORDERING: `done` is Release and every observation of zero Acquire, so all work before
 //! a `done` happens before the return of a wait it releases.
@@ -24,6 +27,7 @@ use crate::goroutine::WaitKind;
 use crate::queue::{Node, Queue, Registration};
 use crate::shim::Mutex;
 use crate::shim::atomic::{AtomicU64, Ordering, fence};
+use crate::waiter::Taken;
 use crate::wake::WakeList;
 
 const WAITERS: u64 = 1;
@@ -32,6 +36,12 @@ const EPOCH: u64 = 1 << 33;
 
 fn count_of(word: u64) -> u64 {
     word % EPOCH / ONE
+}
+
+/// What a waiter queues with: the epoch of the word it saw.
+fn epoch_of(word: u64) -> *const () {
+    let epoch = usize::try_from(word / EPOCH).expect("31 bits");
+    std::ptr::without_provenance(epoch)
 }
 
 /// A count with those who wait for its zero.
@@ -93,7 +103,7 @@ impl Countdown {
             }
         }
         if count_of(before) == 0 && before & WAITERS != 0 {
-            self.release(|_| true);
+            self.release();
         }
         Ok(())
     }
@@ -110,28 +120,43 @@ impl Countdown {
         let before = self.word.fetch_sub(ONE, Ordering::Release);
         if count_of(before) == 0 {
             // Two were one too many at the same time.
-            self.word.fetch_add(ONE, Ordering::Relaxed);
+            if self.word.fetch_add(ONE, Ordering::AcqRel) & WAITERS != 0 {
+                self.release();
+            }
             return Err(OutOfRange);
         }
         if count_of(before) == 1 && before & WAITERS != 0 {
             // ORDERING: makes what every other `done` published visible to those released.
             fence(Ordering::Acquire);
-            self.release(|count| count == 0);
+            self.release();
         }
         Ok(())
     }
 
+    /// Releases those who came before the latest zero; at zero, everyone.
     #[cold]
-    fn release(&self, if_count: impl Fn(u64) -> bool) {
+    fn release(&self) {
         let mut wakes = WakeList::new();
         let mut waiters = self.waiters.lock();
-        if if_count(count_of(self.word.load(Ordering::Acquire))) {
-            while let Some(waiter) = waiters.claim() {
-                waiter.complete(Outcome(0), &mut wakes);
-            }
+        // Epochs only grow along the queue.
+        while let Some(waiter) = waiters.claim_first_if(self.passed()) {
+            waiter.complete(Outcome(0), &mut wakes);
+        }
+        self.forget_waiters(&waiters);
+        drop(waiters);
+    }
+
+    /// Whether the count has been zero since a waiter saw that epoch.
+    fn passed(&self) -> impl Fn(*const ()) -> bool {
+        let word = self.word.load(Ordering::Acquire);
+        move |epoch| count_of(word) == 0 || epoch != epoch_of(word)
+    }
+
+    /// Takes WAITERS back if nobody stands in the queue, which the caller has locked.
+    fn forget_waiters(&self, waiters: &Queue) {
+        if waiters.is_empty() && self.word.load(Ordering::Relaxed) & WAITERS != 0 {
             self.word.fetch_and(!WAITERS, Ordering::Relaxed);
         }
-        drop(waiters);
     }
 
     fn is_zero(&self) -> bool {
@@ -165,33 +190,37 @@ unsafe impl Case for Zero<'_> {
         // Set before the count is looked at: a `done` that turns it to zero after the
         // look sees it.
         let before = self.0.word.fetch_or(WAITERS, Ordering::Acquire);
-        if count_of(before) > 0 {
-            waiters.push(reg, std::ptr::null());
-            return;
-        }
-        if before & WAITERS == 0 {
-            self.0.word.fetch_and(!WAITERS, Ordering::Relaxed);
-        }
-        if reg.claim_self().is_ok() {
-            reg.complete_self(Outcome(0));
+        let queues = count_of(before) > 0
+            || match reg.claim_self() {
+                Ok(()) => {
+                    reg.complete_self(Outcome(0));
+                    false
+                }
+                // An offer holds it: this zero is given to it when it is let go.
+                Err(taken) => taken == Taken::Reserved,
+            };
+        if queues {
+            waiters.push(reg, epoch_of(before));
+        } else {
+            self.0.forget_waiters(&waiters);
         }
     }
 
     fn recheck(&self, reg: &Registration<'_>) {
-        // The zero may have come while an offer held the waiter.
+        // The zero may have come, and gone, while an offer held the waiter.
         let mut waiters = self.0.waiters.lock();
-        if self.0.is_zero() && reg.claim_self().is_ok() {
+        let queued_at = waiters.payload(reg.node);
+        if queued_at.is_some_and(self.0.passed()) && reg.claim_self().is_ok() {
             waiters.remove(reg.node);
             reg.complete_self(Outcome(0));
+            self.0.forget_waiters(&waiters);
         }
     }
 
     fn dequeue(&self, node: &Node) {
         let mut waiters = self.0.waiters.lock();
         waiters.remove(node);
-        if waiters.is_empty() && self.0.word.load(Ordering::Relaxed) & WAITERS != 0 {
-            self.0.word.fetch_and(!WAITERS, Ordering::Relaxed);
-        }
+        self.0.forget_waiters(&waiters);
     }
 
     fn abandon(&self, _: Outcome) {}

@@ -433,6 +433,12 @@ impl Queue {
         links.linked && !links.reserved
     }
 
+    /// What `node` was queued with, if it is linked here.
+    pub fn payload(&self, node: &Node) -> Option<*const ()> {
+        let links = node.get();
+        links.linked.then_some(links.payload)
+    }
+
     /// Wins the first waiter that can be served if its payload is `wanted`; whoever is
     /// behind it is not overtaken by looking further.
     pub fn claim_first_if(&mut self, wanted: impl Fn(*const ()) -> bool) -> Option<Claimed> {

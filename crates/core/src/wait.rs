@@ -28,7 +28,7 @@ use crate::hooks;
 use crate::parker::Parker;
 use crate::queue::{Node, Registration};
 use crate::shim::{Arc, multicore, spin_loop};
-use crate::waiter::{Waiter, WakeSet};
+use crate::waiter::{Unsettled, Waiter, WakeSet};
 use crate::wake::Wake;
 
 /// The cases of one wait.
@@ -415,7 +415,9 @@ fn sleep<A: Arms + ?Sized>(
                     Ok(None) => return None,
                     Ok(Some(arm)) => return Some(queued.won(arm)),
                     // An offer holds us, and its completion is under way.
-                    Err(_) => deadline = Deadline::Never,
+                    Err(Unsettled::Held) => deadline = Deadline::Never,
+                    // The park below ends at once, by the token given with it or by time.
+                    Err(Unsettled::LetGo) => {}
                 }
             }
             waiting.get_or_insert_with(|| goroutine::waiting(queued.kind(), location));
@@ -557,8 +559,8 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
         };
         let won = match waiter.abort(false) {
             Ok(won) => won,
-            // An offer holds us; its end wakes us.
-            Err(_) => return Poll::Pending,
+            // An offer holds us, and its end wakes us, or it has ended and has woken us.
+            Err(Unsettled::Held | Unsettled::LetGo) => return Poll::Pending,
         };
         let nodes = this.nodes.as_ref();
         leave(&this.arms, nodes, won);

@@ -84,6 +84,16 @@ pub enum Taken {
     Reserved,
 }
 
+/// Why a waiter cannot end its wait yet. See [`Waiter::abort`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsettled {
+    /// An offer holds it, and its completion is under way.
+    Held,
+    /// An offer has let it go: it has been passed over meanwhile, so every arm must be
+    /// looked at again. Its wake is spent and under way.
+    LetGo,
+}
+
 /// Which of two waiters could not be claimed. See `claim_both`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unpaired {
@@ -232,16 +242,25 @@ impl Waiter {
         Ok(())
     }
 
-    /// Ends the wait from its owner's side, so that nobody claims it any more; `force`
-    /// also takes it from an offer. Returns the arm that had won before, if one had, and
-    /// `Err` if an offer holds it.
-    pub fn abort(&self, force: bool) -> Result<Option<usize>, Taken> {
+    /// Ends the wait from its owner's side, so that nobody claims it any more. Returns the
+    /// arm that had won before, if one had. `force` ends it whatever is under way.
+    ///
+    /// # Errors
+    ///
+    /// Without `force`, what the owner has to wait for, or look at, first.
+    pub fn abort(&self, force: bool) -> Result<Option<usize>, Unsettled> {
         match self.hold(|phase| phase == OPEN || force && phase == RESERVED) {
             Ok(()) => {
+                // SAFETY: BUSY is held, which keeps everyone else off `wake`.
+                let spent = self.wake.with(|w| unsafe { (*w).is_none() });
+                if spent && !force {
+                    self.release();
+                    return Err(Unsettled::LetGo);
+                }
                 self.word.store(READY | ABORTED << ARM, Ordering::Relaxed);
                 Ok(None)
             }
-            Err(Taken::Reserved) => Err(Taken::Reserved),
+            Err(Taken::Reserved) => Err(Unsettled::Held),
             Err(Taken::Gone) => Ok(self.ready().filter(|&arm| arm != ABORTED)),
         }
     }

@@ -3,8 +3,13 @@
 //! Waking runs foreign code (an executor's waker), so it never happens under a lock:
 //! what a critical section has to wake it collects in a [`WakeList`], declared before
 //! the lock is taken, which fires when it is dropped after the lock.
+//!
+//! Invariant: a waker that panics harms its own task alone. It has nothing to do with the
+//! operation that wakes it, which has taken a value or a permit by then and would lose it
+//! by unwinding. The panic hook has reported the panic; it goes no further.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
 use crate::parker::Parker;
@@ -20,11 +25,16 @@ pub enum Wake {
 }
 
 impl Wake {
-    /// Wakes it.
+    /// Wakes it. Does not panic, whatever the waker does.
     pub fn wake(self) {
         match self {
             Self::Thread(parker) => parker.unpark(),
-            Self::Task(waker) => waker.wake(),
+            Self::Task(waker) => {
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                    // Its drop may panic as well.
+                    std::mem::forget(payload);
+                }
+            }
         }
     }
 
@@ -65,8 +75,7 @@ impl WakeList {
         self.first.is_none() && self.rest.is_empty()
     }
 
-    /// Wakes everyone on it. Should a waker panic, the others stay on the list and are
-    /// woken when it is dropped.
+    /// Wakes everyone on it.
     pub fn fire(&mut self) {
         if let Some(wake) = self.first.take() {
             wake.wake();

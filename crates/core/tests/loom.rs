@@ -387,6 +387,54 @@ fn who_waited_before_the_zero_is_released_by_it() {
 }
 
 #[test]
+fn one_done_too_many_leaves_nobody_asleep() {
+    model("countdown: one done too many against wait", || {
+        let count = Arc::new(Countdown::new(1, WaitKind::WaitGroup));
+        let workers = [(); 2].map(|()| {
+            let count = Arc::clone(&count);
+            thread::spawn(move || count.done().is_ok())
+        });
+        zero(&count);
+        let told = workers.map(|worker| worker.join().unwrap());
+        assert_ne!(told[0], told[1], "one of them is told");
+        assert_eq!(count.count(), 0);
+    });
+}
+
+#[test]
+fn an_add_from_zero_releases_nobody_who_came_after_it() {
+    model(
+        "countdown: add from zero releases who waited before it alone",
+        || {
+            let count = Arc::new(Countdown::new(1, WaitKind::WaitGroup));
+            let mut earlier = Box::pin(CaseFuture::new(
+                OwnZero(Arc::clone(&count)),
+                Location::caller(),
+            ));
+            assert!(poll_once(earlier.as_mut()).is_pending());
+            let theirs = Arc::clone(&count);
+            let ends = thread::spawn(move || theirs.done().unwrap());
+            let theirs = Arc::clone(&count);
+            let begins = thread::spawn(move || theirs.add(1).unwrap());
+            // Ours is counted from here on.
+            count.add(1).unwrap();
+            let mut later = pin!(CaseFuture::new(
+                OwnZero(Arc::clone(&count)),
+                Location::caller(),
+            ));
+            assert!(poll_once(later.as_mut()).is_pending());
+            ends.join().unwrap();
+            begins.join().unwrap();
+            assert!(poll_once(later.as_mut()).is_pending(), "our count is out");
+            count.done().unwrap();
+            count.done().unwrap();
+            assert!(poll_once(later.as_mut()).is_ready());
+            assert!(poll_once(earlier.as_mut()).is_ready());
+        },
+    );
+}
+
+#[test]
 fn a_waiter_that_leaves_holds_up_nobody() {
     model(
         "countdown: cancel against the last done, another waits",

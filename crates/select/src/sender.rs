@@ -136,10 +136,10 @@ impl<T> Sender<T> {
     /// ```
     #[track_caller]
     pub fn send_async(&self, value: T) -> SendFuture<'_, T> {
-        SendFuture(CaseFuture::new(
-            SendSlot::new(&self.chan, value),
-            Location::caller(),
-        ))
+        SendFuture {
+            send: CaseFuture::new(SendSlot::new(&self.chan, value), Location::caller()),
+            ended: false,
+        }
     }
 
     /// Reserves a place for one value, blocking while there is none; at capacity 0, it
@@ -308,15 +308,30 @@ unsafe impl<T> Case for Sender<T> {
 
 /// What [`Sender::send_async`] gives.
 #[must_use = "futures do nothing unless polled"]
-pub struct SendFuture<'a, T>(CaseFuture<SendSlot<'a, T>>);
+pub struct SendFuture<'a, T> {
+    send: CaseFuture<SendSlot<'a, T>>,
+    // Then the slot is empty: a second round would win a peer and have nothing for it.
+    ended: bool,
+}
 
 impl<T> Future for SendFuture<'_, T> {
     type Output = Result<(), SendError<T>>;
 
+    /// # Panics
+    ///
+    /// If polled again after its end.
     #[allow(unsafe_code)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: the field is pinned with the whole and never moved out.
-        unsafe { self.map_unchecked_mut(|this| &mut this.0) }.poll(cx)
+        // SAFETY: `send` is pinned with the whole and never moved out; `ended` is not
+        // pinned.
+        let (send, ended) = unsafe {
+            let this = self.get_unchecked_mut();
+            (Pin::new_unchecked(&mut this.send), &mut this.ended)
+        };
+        assert!(!*ended, "a `SendFuture` was polled after its end");
+        let sent = send.poll(cx);
+        *ended = sent.is_ready();
+        sent
     }
 }
 

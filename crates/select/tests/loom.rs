@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use rendez_core::block_on::block_on;
+use rendez_core::case::Case;
 use rendez_core::shim::{model, thread};
 use rendez_select::{
     Receiver, RecvError, Select, Sender, TryRecvError, bounded, select, unbounded,
@@ -298,4 +299,34 @@ fn a_watcher_that_was_told_finds_the_value() {
         assert_eq!(rx.try_recv(), Ok(3));
         sender.join().unwrap();
     });
+}
+
+#[test]
+fn a_look_held_by_an_offer_that_falls_through_looks_again() {
+    model(
+        "default: an offer falls through and another arm is ready before",
+        || {
+            let (offer_tx, offer_rx) = bounded::<u8>(0);
+            let (tx, rx) = bounded(1);
+            let looker = thread::spawn(move || {
+                if Case::probe(&offer_rx).epoch == 0 {
+                    return; // The offer has not been made.
+                }
+                // From here on either the offer stands, or the other arm is ready.
+                let mut select = Select::new();
+                select.recv(&offer_rx);
+                let other = select.recv(&rx);
+                let op = select
+                    .try_select()
+                    .expect("an arm is ready at every instant");
+                assert_eq!(op.index(), other);
+                assert_eq!(op.recv(&rx), Ok(1));
+            });
+            if let Ok(permit) = offer_tx.reserve() {
+                tx.send(1).unwrap();
+                drop(permit);
+            }
+            looker.join().unwrap();
+        },
+    );
 }

@@ -10,12 +10,13 @@ pub(crate) mod ops;
 mod slot;
 pub(crate) mod state;
 
-use std::mem::ManuallyDrop;
+use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use rendez_core::case::Probe;
 use rendez_core::shim::atomic::{AtomicU64, AtomicUsize, Ordering};
-use rendez_core::shim::{Mutex, MutexGuard};
+use rendez_core::shim::{Mutex, MutexGuard, thread};
 use rendez_core::wake::WakeList;
 
 use state::State;
@@ -105,14 +106,32 @@ impl<T> Chan<T> {
         let mut state = self.lock();
         state.no_receivers = true;
         state.end();
-        // Should a value's drop panic, those behind it leak, as crossbeam's do: to drop
-        // them while unwinding could abort the process.
-        let mut values = ManuallyDrop::new(state.clear());
+        let values = state.clear();
         drop(state);
-        while let Some(value) = values.pop_front() {
-            drop(value);
+        drop_all(values);
+    }
+}
+
+/// Drops each value, whether the drops of others panic or not; the first panic goes on
+/// when all are gone, unless the thread is unwinding already, which that would abort.
+fn drop_all<T>(values: VecDeque<T>) {
+    if !std::mem::needs_drop::<T>() {
+        return;
+    }
+    let mut panic = None;
+    for value in values {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+            match panic {
+                None => panic = Some(payload),
+                // Reported by the panic hook; its own drop may panic as well.
+                Some(_) => std::mem::forget(payload),
+            }
         }
-        drop(ManuallyDrop::into_inner(values));
+    }
+    match panic {
+        Some(payload) if !thread::panicking() => resume_unwind(payload),
+        Some(payload) => std::mem::forget(payload),
+        None => {}
     }
 }
 

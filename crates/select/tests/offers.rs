@@ -1,0 +1,46 @@
+//! Offers: what a chosen, uncompleted send holds, and what happens when it lets go.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
+mod common;
+
+use std::panic::Location;
+use std::pin::pin;
+use std::task::Poll;
+
+use common::{Count, poll, poll_with};
+use rendez_core::countdown::{Countdown, Zero};
+use rendez_core::goroutine::WaitKind;
+use rendez_core::wait::{Empty, Order, Pending};
+use rendez_select::bounded;
+use std::sync::Arc;
+
+/// A select waits for a value and for a zero, and an offer holds it while the zero comes.
+#[test]
+fn a_zero_that_came_and_went_while_an_offer_held_the_select_is_still_its() {
+    let (tx, rx) = bounded::<u8>(0);
+    let count = Countdown::new(1, WaitKind::WaitGroup);
+    let mut reserve = Box::pin(tx.reserve_async());
+    assert!(poll(reserve.as_mut()).is_pending());
+    let woken = Arc::new(Count::default());
+    let arms = Empty.and(&rx).and(Zero(&count));
+    let mut select = pin!(Pending::<_, [_; 2]>::new(
+        arms,
+        Order::Biased,
+        false,
+        Location::caller()
+    ));
+    let mut poll_select = || {
+        poll_with(
+            pin!(std::future::poll_fn(|cx| select.as_mut().poll_won(cx))),
+            &woken,
+        )
+    };
+    assert!(poll_select().is_pending(), "the offer holds it");
+    count.done().unwrap();
+    count.add(1).unwrap();
+    assert!(poll_select().is_pending(), "the offer holds it still");
+    drop(reserve);
+    assert_eq!(woken.get(), 1);
+    assert!(matches!(poll_select(), Poll::Ready((1, _))));
+    assert_eq!(count.count(), 1);
+}
