@@ -8,6 +8,7 @@ use rendez_core::goroutine::Goroutine as Identity;
 use rendez_core::shim::{Arc, thread};
 
 use crate::error::{Payload, message};
+use crate::os;
 use crate::pool::{OnPanic, Pool};
 use crate::threads::Config;
 
@@ -76,9 +77,7 @@ impl Builder {
             Some(0) => return invalid("a pool needs at least one worker"),
             Some(n) if n > MAX_WORKERS => return invalid("a pool has at most 65536 workers"),
             Some(n) => n,
-            None => thread::available_parallelism()
-                .map_or(2, usize::from)
-                .max(2),
+            None => os::processors(),
         };
         if self.config.name.contains('\0') {
             return invalid("a thread's name contains no NUL");
@@ -92,7 +91,8 @@ impl Builder {
     }
 }
 
-const MAX_WORKERS: usize = 1 << 16;
+/// How many workers a pool has at most.
+pub(crate) const MAX_WORKERS: usize = 1 << 16;
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,14 +2,21 @@
 //!
 //! The queue is a deque others steal from, oldest first, and before it one slot for the
 //! goroutine to run **next**: a future that wakes or starts another hands it over there,
-//! warm and without a thief in between, while a chain of such hand-overs may overtake the
-//! queue only so many times. What a closure wakes goes to the deque, since a closure may
-//! compute for long and nobody can steal from the slot.
+//! warm and without a thief in between. A chain of such hand-overs may overtake the queue
+//! only so many times, and no longer than the monitor lets it. What a closure wakes goes to
+//! the deque, since a closure may compute for long and thieves leave the slot alone.
+//!
+//! A core has two halves. [`Core`] belongs to the thread that holds it. [`Seen`] is what the
+//! others see of it: the end of the queue they steal from, the slot, which turn it is at,
+//! and what they ask of its holder.
 
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 use rendez_core::hooks;
+use rendez_core::shim::Arc;
+use rendez_core::shim::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::task::Task;
+use crate::list::List;
+use crate::task::{Slot, Task};
 
 /// How many goroutines in a row may come from the next slot while the queue waits.
 const MAX_CHAIN: u32 = 16;
@@ -17,36 +24,99 @@ const MAX_CHAIN: u32 = 16;
 /// local work starves it. A prime, so that it keeps step with nothing.
 const SHARED_FIRST: u32 = 61;
 
+/// Asks a holder to put its core out of service.
+pub(crate) const RETIRE: u32 = 1;
+/// Asks a holder to look at the shared queue first, and to end the chain it is in.
+pub(crate) const SHARE: u32 = 1 << 1;
+
 pub(crate) struct Core {
     local: Worker<Task>,
-    next: Option<Task>,
+    pub(crate) seen: Arc<Seen>,
     /// Whether its holder is counted as searching.
     pub(crate) searching: bool,
-    index: usize,
+    pub(crate) index: usize,
     tick: u32,
     chain: u32,
+    turn: u64,
+}
+
+/// What others see of a core.
+pub(crate) struct Seen {
+    stealer: Stealer<Task>,
+    next: Slot,
+    // Odd while its holder runs a goroutine; no two turns have the same number.
+    turn: AtomicU64,
+    // Bits: see `RETIRE` and `SHARE`.
+    asked: AtomicU32,
+    // The system's number of the thread that holds it.
+    thread: AtomicU32,
+}
+
+impl Seen {
+    /// The number of its turn, if its holder runs a goroutine.
+    pub(crate) fn running(&self) -> Option<u64> {
+        let turn = self.turn.load(Ordering::Relaxed);
+        (turn % 2 == 1).then_some(turn)
+    }
+
+    pub(crate) fn ask(&self, what: u32) {
+        self.asked.fetch_or(what, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_asked(&self, what: u32) -> bool {
+        self.asked.load(Ordering::Relaxed) & what != 0
+    }
+
+    pub(crate) fn granted(&self, what: u32) {
+        self.asked.fetch_and(!what, Ordering::Relaxed);
+    }
+
+    /// The system's number of the thread that held it last; 0 if there is none.
+    pub(crate) fn thread(&self) -> u32 {
+        self.thread.load(Ordering::Relaxed)
+    }
+
+    /// Takes the goroutine that was to run next.
+    pub(crate) fn take_next(&self) -> Option<Task> {
+        self.next.take()
+    }
 }
 
 /// The queues everybody may take from.
 pub(crate) struct Queues {
     shared: Injector<Task>,
-    stealers: Box<[Stealer<Task>]>,
+    pub(crate) cores: List<Arc<Seen>>,
 }
 
 impl Queues {
-    /// `n` cores and the queues between them.
-    #[expect(clippy::vec_box, reason = "cores move between threads all the time")]
-    pub(crate) fn new(n: usize) -> (Self, Vec<Box<Core>>) {
-        let cores: Vec<_> = (0..n).map(Core::new).collect();
-        let queues = Self {
+    pub(crate) fn new() -> Self {
+        Self {
             shared: Injector::new(),
-            stealers: cores.iter().map(|core| core.local.stealer()).collect(),
-        };
-        (queues, cores)
+            cores: List::new(),
+        }
     }
 
-    pub(crate) fn n_cores(&self) -> usize {
-        self.stealers.len()
+    /// One core more. Calls are serialized by the caller.
+    pub(crate) fn add_core(&self) -> Box<Core> {
+        let local = Worker::new_fifo();
+        let seen = Arc::new(Seen {
+            stealer: local.stealer(),
+            next: Slot::default(),
+            turn: AtomicU64::new(0),
+            asked: AtomicU32::new(0),
+            thread: AtomicU32::new(0),
+        });
+        let index = self.cores.len();
+        self.cores.push(Arc::clone(&seen));
+        Box::new(Core {
+            local,
+            seen,
+            searching: false,
+            index,
+            tick: 0,
+            chain: 0,
+            turn: 0,
+        })
     }
 
     /// Queues a goroutine for whoever comes first.
@@ -54,31 +124,41 @@ impl Queues {
         self.shared.push(task);
     }
 
+    /// Whether the queue that is nobody's has any.
+    pub(crate) fn has_shared(&self) -> bool {
+        !self.shared.is_empty()
+    }
+
     /// Whether there is anything to take.
     pub(crate) fn has_work(&self) -> bool {
-        !self.shared.is_empty() || self.stealers.iter().any(|s| !s.is_empty())
+        self.has_shared() || self.cores.iter().any(|core| !core.stealer.is_empty())
     }
 }
 
 impl Core {
-    fn new(index: usize) -> Box<Self> {
-        Box::new(Self {
-            local: Worker::new_fifo(),
-            next: None,
-            searching: false,
-            index,
-            tick: 0,
-            chain: 0,
-        })
+    pub(crate) fn has_work(&self) -> bool {
+        self.seen.next.is_some() || !self.local.is_empty()
     }
 
-    pub(crate) fn has_work(&self) -> bool {
-        self.next.is_some() || !self.local.is_empty()
+    /// Its holder begins to run a goroutine.
+    pub(crate) fn begin_turn(&mut self) {
+        self.turn += 2;
+        self.seen.turn.store(self.turn - 1, Ordering::Relaxed);
+    }
+
+    /// Its holder runs none any more.
+    pub(crate) fn end_turn(&mut self) {
+        self.seen.turn.store(self.turn, Ordering::Relaxed);
+    }
+
+    /// It has a new holder, the thread with this number.
+    pub(crate) fn held_by(&self, thread: u32) {
+        self.seen.thread.store(thread, Ordering::Relaxed);
     }
 
     /// Queues a goroutine to run next. Returns whether that left one for others to steal.
     pub(crate) fn push_next(&mut self, task: Task) -> bool {
-        match self.next.replace(task) {
+        match self.seen.next.put(task) {
             Some(before) => {
                 self.local.push(before);
                 true
@@ -94,7 +174,7 @@ impl Core {
 
     /// Moves everything to the shared queue.
     pub(crate) fn give_away(&mut self, queues: &Queues) {
-        if let Some(task) = self.next.take() {
+        if let Some(task) = self.seen.next.take() {
             queues.push(task);
         }
         while let Some(task) = self.local.pop() {
@@ -105,12 +185,18 @@ impl Core {
     /// The next goroutine from its own queue or the shared one.
     pub(crate) fn pop(&mut self, queues: &Queues) -> Option<Task> {
         self.tick = self.tick.wrapping_add(1);
-        if self.tick % SHARED_FIRST == 0 {
+        let mut share = self.tick % SHARED_FIRST == 0;
+        if self.seen.is_asked(SHARE) {
+            self.seen.granted(SHARE);
+            self.chain = MAX_CHAIN;
+            share = true;
+        }
+        if share {
             if let Some(task) = take(|| queues.shared.steal()) {
                 return Some(task);
             }
         }
-        if let Some(next) = self.next.take() {
+        if let Some(next) = self.seen.next.take() {
             if self.chain < MAX_CHAIN {
                 self.chain += 1;
                 return Some(next);
@@ -125,14 +211,18 @@ impl Core {
 
     /// A goroutine from anybody's queue: half of what lies there comes along.
     pub(crate) fn steal(&mut self, queues: &Queues) -> Option<Task> {
-        let n = queues.n_cores();
-        let start = hooks::random_below(n);
-        (start..n)
-            .chain(0..start)
+        let n = queues.cores.len();
+        visit(n, hooks::random_below(n))
             .filter(|&i| i != self.index)
-            .find_map(|i| take(|| queues.stealers[i].steal_batch_and_pop(&self.local)))
+            .filter_map(|i| queues.cores.get(i))
+            .find_map(|core| take(|| core.stealer.steal_batch_and_pop(&self.local)))
             .or_else(|| take(|| queues.shared.steal_batch_and_pop(&self.local)))
     }
+}
+
+/// The order in which a thief visits `n` cores from `start`: each once.
+fn visit(n: usize, start: usize) -> impl Iterator<Item = usize> {
+    (start..n).chain(0..start)
 }
 
 /// Steals until that succeeds or there is nothing. Each retry means that somebody else has
@@ -143,6 +233,23 @@ fn take(mut steal: impl FnMut() -> Steal<Task>) -> Option<Task> {
             Steal::Success(task) => return Some(task),
             Steal::Empty => return None,
             Steal::Retry => rendez_core::shim::spin_loop(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::visit;
+
+    #[test]
+    fn a_thief_visits_each_core_once_wherever_it_begins() {
+        for n in 1..=64 {
+            for start in 0..n {
+                let mut visited: Vec<_> = visit(n, start).collect();
+                assert_eq!(visited[0], start);
+                visited.sort_unstable();
+                assert!(visited.into_iter().eq(0..n));
+            }
         }
     }
 }

@@ -24,11 +24,15 @@
 mod body;
 mod builder;
 mod core;
+mod crew;
 mod error;
 mod executor;
 mod foreign;
 mod join;
+mod list;
+mod monitor;
 mod ordered;
+mod os;
 mod pool;
 mod scope;
 mod sleep;
@@ -37,6 +41,7 @@ mod state;
 mod task;
 mod threads;
 mod waitgroup;
+mod watch;
 mod worker;
 mod yielding;
 
@@ -59,11 +64,13 @@ pub use crate::yielding::{YieldNow, yield_now, yield_thread};
 /// For sibling crates and the models of the parts; not an interface.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::crew::{Cores, Crew};
     pub use crate::executor::On;
     pub use crate::join::goroutine_on;
     pub use crate::ordered::map;
     pub use crate::sleep::Sleep;
     pub use crate::task::{Ending, Schedule, Task, TaskResult, spawned_at};
+    pub use crate::watch::Watch;
 }
 
 /// Starts a goroutine, a closure or a future, on the caller's pool, the global one outside

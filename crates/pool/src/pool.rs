@@ -21,18 +21,20 @@ use std::time::{Duration, Instant};
 use rendez_core::countdown::{Countdown, Zero};
 use rendez_core::goroutine::{Goroutine as Identity, WaitKind};
 use rendez_core::shim::atomic::{AtomicUsize, Ordering};
-use rendez_core::shim::{Arc, OnceLock, Weak, thread};
+use rendez_core::shim::{Arc, OnceLock, Weak};
 use rendez_core::{clock, hooks, wait};
 
 use crate::body::Goroutine;
-use crate::builder::Builder;
-use crate::core::{Core, Queues};
+use crate::builder::{Builder, MAX_WORKERS};
+use crate::core::{Core, Queues, RETIRE, SHARE};
+use crate::crew::{Cores, Crew};
 use crate::error::{Payload, Unfinished};
 use crate::join::JoinHandle;
 use crate::sleep::Sleep;
 use crate::task::{Schedule, Task};
 use crate::threads::{Config, Threads};
-use crate::worker;
+use crate::watch::Watch;
+use crate::{list, monitor, os, worker};
 
 const UNHELD: usize = 1;
 const SHUT: usize = 1 << 1;
@@ -45,6 +47,8 @@ pub(crate) type OnPanic = Arc<dyn Fn(&Identity, Payload) + Send + Sync>;
 pub(crate) struct Shared {
     pub(crate) queues: Queues,
     pub(crate) sleep: Sleep<Box<Core>>,
+    pub(crate) crew: Crew<Box<Core>>,
+    pub(crate) watch: Watch,
     pub(crate) threads: Threads,
     pub(crate) on_panic: OnPanic,
     // See the head of the file.
@@ -86,6 +90,61 @@ impl Shared {
         }
     }
 
+    /// A thread holds a core anew and has begun a turn.
+    pub(crate) fn begin_watch(&self) {
+        if self.watch.begin() {
+            monitor::call(self.this.clone());
+        }
+    }
+
+    /// Whether any thread that holds a core runs a goroutine.
+    pub(crate) fn is_running(&self) -> bool {
+        self.queues
+            .cores
+            .iter()
+            .any(|core| core.running().is_some())
+    }
+
+    /// Lets what lies in the shared queue have its turn soon.
+    pub(crate) fn share(&self) {
+        if self.queues.has_shared() {
+            for core in self.queues.cores.iter() {
+                core.ask(SHARE);
+            }
+        }
+    }
+
+    /// The holder of the core at `index` is stuck: another takes its place.
+    pub(crate) fn retake(&self, index: usize) {
+        if let Some(core) = self.crew.retake(index, self) {
+            self.sleep.join_search();
+            self.start(core, true);
+        }
+    }
+
+    /// Puts a core out of service whose holder was asked to.
+    #[cold]
+    pub(crate) fn retire(&self, mut core: Box<Core>) {
+        core.give_away(&self.queues);
+        let searching = std::mem::take(&mut core.searching);
+        self.crew.retire(core, self);
+        if searching {
+            if let Some(core) = self.sleep.found() {
+                self.start(core, true);
+            }
+        }
+        self.work_came();
+    }
+
+    /// Changes how many cores there are.
+    fn resize(&self, n: usize) {
+        for core in self.crew.resize(n, self) {
+            if let Some(core) = self.sleep.idle(core, false, || self.queues.has_work()) {
+                self.start(core, true);
+            }
+        }
+    }
+
     /// Starts a goroutine, unless the pool takes none: then it ends at once, cancelled.
     pub(crate) fn launch(&self, task: Task) {
         let refused = self.live.fetch_add(ONE, Ordering::Relaxed) & SHUT != 0;
@@ -122,6 +181,32 @@ impl Shared {
 
     pub(crate) fn n_live(&self) -> usize {
         self.live.load(Ordering::Acquire) / ONE
+    }
+}
+
+impl Cores<Box<Core>> for Shared {
+    fn index(&self, core: &Box<Core>) -> usize {
+        core.index
+    }
+
+    fn make(&self) -> Option<Box<Core>> {
+        (self.queues.cores.len() < list::MAX).then(|| self.queues.add_core())
+    }
+
+    fn take_idle(&self) -> Option<Box<Core>> {
+        self.sleep.take()
+    }
+
+    fn ask(&self, index: usize) {
+        if let Some(core) = self.queues.cores.get(index) {
+            core.ask(RETIRE);
+        }
+    }
+
+    fn unask(&self, index: usize) {
+        if let Some(core) = self.queues.cores.get(index) {
+            core.granted(RETIRE);
+        }
     }
 }
 
@@ -180,10 +265,11 @@ impl Pool {
     }
 
     pub(crate) fn with_config(n_workers: usize, config: Config, on_panic: OnPanic) -> Self {
-        let (queues, cores) = Queues::new(n_workers);
         let shared = Arc::new_cyclic(|this| Shared {
-            queues,
-            sleep: Sleep::new(cores),
+            queues: Queues::new(),
+            sleep: Sleep::new(Vec::new()),
+            crew: Crew::new(),
+            watch: Watch::new(),
             threads: Threads::new(config),
             on_panic,
             live: AtomicUsize::new(0),
@@ -191,6 +277,7 @@ impl Pool {
             no_thread: OnceLock::new(),
             this: this.clone(),
         });
+        shared.resize(n_workers);
         Self {
             held: Arc::new(Held(shared)),
         }
@@ -241,7 +328,30 @@ impl Pool {
     /// How many workers it has: goroutines that run at the same time, those that block
     /// not counted.
     pub fn workers(&self) -> usize {
-        self.shared().queues.n_cores()
+        self.shared().crew.n_workers()
+    }
+
+    /// Changes how many workers it has, also while they run: Go's `GOMAXPROCS(n)`. Where
+    /// there are to be fewer, a goroutine that runs now goes on until it next waits, yields or
+    /// ends. Does not wait for that.
+    ///
+    /// # Panics
+    ///
+    /// If `n` is zero or above 65536.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = rendez_pool::Pool::builder().workers(1).build()?;
+    /// pool.set_workers(4);
+    /// assert_eq!(pool.workers(), 4);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn set_workers(&self, n: usize) {
+        assert!(n > 0, "a pool needs at least one worker");
+        assert!(n <= MAX_WORKERS, "a pool has at most {MAX_WORKERS} workers");
+        self.shared().resize(n);
     }
 
     /// How many goroutines have been started and have not ended.
@@ -315,20 +425,15 @@ pub(crate) fn current() -> Arc<Shared> {
 
 /// How many workers the global pool has.
 fn procs() -> usize {
-    let default = || {
-        thread::available_parallelism()
-            .map_or(2, usize::from)
-            .max(2)
-    };
     let Some(given) = std::env::var_os("RENDEZ_PROCS") else {
-        return default();
+        return os::processors();
     };
     let n = given.to_str().and_then(|s| s.trim().parse().ok());
     match n {
-        Some(n) if n > 0 => n,
+        Some(n) if (1..=MAX_WORKERS).contains(&n) => n,
         _ => {
             eprintln!("rendez: RENDEZ_PROCS={given:?} is not a number of workers; ignored");
-            default()
+            os::processors()
         }
     }
 }

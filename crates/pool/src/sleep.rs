@@ -95,6 +95,16 @@ impl<C> Sleep<C> {
         true
     }
 
+    /// The caller will start a thread with a core that was not idle: it begins as a searcher.
+    pub fn join_search(&self) {
+        self.word.fetch_add(SEARCHER, Ordering::Relaxed);
+    }
+
+    /// How many cores lie idle.
+    pub fn n_idle(&self) -> usize {
+        (self.word.load(Ordering::Relaxed) / IDLE) as usize
+    }
+
     /// The caller has found work and stops searching. Gives a core as
     /// [`work_came`](Self::work_came) does, if the caller was the last searcher.
     #[must_use]

@@ -24,7 +24,7 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use rendez_core::case::Outcome;
 use rendez_core::goroutine::{self, Goroutine as Identity};
 use rendez_core::queue::{Node, Queue, Registration};
-use rendez_core::shim::atomic::{AtomicUsize, Ordering, fence};
+use rendez_core::shim::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
 use rendez_core::shim::{Arc, Mutex, UnsafeCell};
 use rendez_core::wake::WakeList;
 
@@ -300,6 +300,47 @@ impl Task {
         }
         drop(joiners);
         given_back.is_some_and(Word::is_detached)
+    }
+}
+
+/// A place for one goroutine. One thread at a time may put into it, anybody may take.
+pub(crate) struct Slot(AtomicPtr<Header>);
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+}
+
+impl Slot {
+    pub(crate) fn is_some(&self) -> bool {
+        !self.0.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Puts `task` there; gives what lay there before.
+    pub(crate) fn put(&self, task: Task) -> Option<Task> {
+        let new = ManuallyDrop::new(task).0.as_ptr();
+        if !self.is_some() {
+            // Others only take, so it is still empty.
+            // ORDERING: Release pairs with the Acquire in `take`.
+            self.0.store(new, Ordering::Release);
+            return None;
+        }
+        NonNull::new(self.0.swap(new, Ordering::AcqRel)).map(Task)
+    }
+
+    /// Takes what lies there.
+    pub(crate) fn take(&self) -> Option<Task> {
+        if !self.is_some() {
+            return None;
+        }
+        NonNull::new(self.0.swap(ptr::null_mut(), Ordering::AcqRel)).map(Task)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        drop(self.take());
     }
 }
 

@@ -6,8 +6,13 @@
 //! one is idle, and otherwise finishes its goroutine without: it is then one thread more
 //! than there are cores, until the goroutine ends or blocks again.
 //!
-//! Invariant: `Worker::core` is `None` while the thread sleeps in a primitive, so a queue
-//! always belongs to a thread that can run it, or to nobody and is empty.
+//! Invariants:
+//!
+//! - `Worker::core` is `None` while the thread sleeps in a primitive, so a queue always
+//!   belongs to a thread that can run it, or to nobody and is empty. The monitor sees to the
+//!   queue of one that is stuck elsewhere.
+//! - A core shows an odd turn exactly while its holder runs a goroutine, and the pool is
+//!   watched while any does.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -15,7 +20,8 @@ use std::rc::Rc;
 use rendez_core::hooks;
 use rendez_core::shim::{Arc, multicore, spin_loop};
 
-use crate::core::Core;
+use crate::core::{Core, RETIRE};
+use crate::os;
 use crate::pool::Shared;
 use crate::task::{Schedule, Task};
 
@@ -25,6 +31,8 @@ struct Worker {
     core: RefCell<Option<Box<Core>>>,
     /// Whether what runs is a closure.
     in_closure: Cell<bool>,
+    /// The system's number of this thread.
+    number: u32,
 }
 
 std::thread_local! {
@@ -107,10 +115,12 @@ pub(crate) fn main(shared: Arc<Shared>, core: Box<Core>) {
         shared,
         core: RefCell::new(None),
         in_closure: Cell::new(false),
+        number: os::thread_number(),
     });
     let _ = WORKER.try_with(|w| w.replace(Some(Rc::clone(&worker))));
     let mut given = Some(core);
     while let Some(core) = given {
+        core.held_by(worker.number);
         worker.core.replace(Some(core));
         worker.run();
         given = worker.shared.threads.wait();
@@ -124,36 +134,56 @@ pub(crate) fn main(shared: Arc<Shared>, core: Box<Core>) {
 impl Worker {
     /// Runs goroutines until the core is gone.
     fn run(&self) {
+        // The pool may have been let go by the monitor while the core was idle.
+        let mut unwatched = true;
         loop {
             while let Some(task) = self.next() {
+                if std::mem::take(&mut unwatched) {
+                    self.shared.begin_watch();
+                }
                 self.in_closure.set(task.is_closure());
                 task.run(&*self.shared);
                 self.in_closure.set(false);
-                if self.core.borrow().is_none() {
+                let Some(mut core) = self.core.take() else {
                     // It blocked, and its core has gone on without us.
                     let Some(core) = self.shared.sleep.take() else {
                         return;
                     };
+                    core.held_by(self.number);
                     self.core.replace(Some(core));
+                    unwatched = true;
+                    continue;
+                };
+                core.end_turn();
+                if core.seen.is_asked(RETIRE) {
+                    self.shared.retire(core);
+                    return;
                 }
+                self.core.replace(Some(core));
             }
             let core = self.core.take().expect("the loop above ends with a core");
             if !self.idle(core) {
                 return;
             }
+            unwatched = true;
         }
     }
 
     /// Lets the core go idle. Returns whether it was given back, since there is work.
     fn idle(&self, mut core: Box<Core>) -> bool {
-        let searching = std::mem::take(&mut core.searching);
         let shared = &self.shared;
+        if core.seen.is_asked(RETIRE) {
+            shared.retire(core);
+            return false;
+        }
+        let searching = std::mem::take(&mut core.searching);
         match shared
             .sleep
             .idle(core, searching, || shared.queues.has_work())
         {
             Some(mut core) => {
                 core.searching = true;
+                core.held_by(self.number);
                 self.core.replace(Some(core));
                 true
             }
@@ -166,14 +196,15 @@ impl Worker {
         let shared = &self.shared;
         let mut guard = self.core.borrow_mut();
         let core = guard.as_mut()?;
-        let task = core.pop(&shared.queues).or_else(|| search(core, shared));
-        if task.is_some() && std::mem::take(&mut core.searching) {
+        let task = core.pop(&shared.queues).or_else(|| search(core, shared))?;
+        core.begin_turn();
+        if std::mem::take(&mut core.searching) {
             drop(guard);
             if let Some(core) = shared.sleep.found() {
                 shared.start(core, true);
             }
         }
-        task
+        Some(task)
     }
 }
 
@@ -182,7 +213,7 @@ fn search(core: &mut Core, shared: &Shared) -> Option<Task> {
     /// About as long as waking a thread takes, which a little patience saves.
     const ROUNDS: u32 = 32;
     const PAUSE: u32 = 64;
-    core.searching = core.searching || shared.sleep.begin_search(shared.queues.n_cores());
+    core.searching = core.searching || shared.sleep.begin_search(shared.crew.n_workers());
     if !core.searching {
         return None;
     }
@@ -201,10 +232,13 @@ struct Hook;
 impl hooks::Scheduler for Hook {
     fn before_block(&self) {
         let Some(worker) = worker() else { return };
-        let Some(core) = worker.core.take() else {
+        let Some(mut core) = worker.core.take() else {
             return;
         };
-        if core.has_work() {
+        core.end_turn();
+        if core.seen.is_asked(RETIRE) {
+            worker.shared.retire(core);
+        } else if core.has_work() {
             worker.shared.start(core, false);
         } else if worker.idle(core) {
             let core = worker.core.take().expect("given back");
@@ -214,10 +248,16 @@ impl hooks::Scheduler for Hook {
 
     fn after_block(&self) {
         let Some(worker) = worker() else { return };
-        if worker.core.borrow().is_none() {
-            let core = worker.shared.sleep.take();
-            worker.core.replace(core);
+        if worker.core.borrow().is_some() {
+            return;
         }
+        let Some(mut core) = worker.shared.sleep.take() else {
+            return;
+        };
+        core.held_by(worker.number);
+        core.begin_turn();
+        worker.core.replace(Some(core));
+        worker.shared.begin_watch();
     }
 }
 

@@ -1,8 +1,11 @@
-//! Models of the pool's own protocols: under `--cfg rendez_loom` every interleaving is
+//! Models of a goroutine's protocols: under `--cfg rendez_loom` every interleaving is
 //! explored, otherwise each runs once.
 //!
 //! Loom cannot see into crossbeam's deques; a queue under a lock stands in for them.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
+#[path = "loom/workers.rs"]
+mod workers;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -13,7 +16,7 @@ use std::task::{Context, Poll, Waker};
 use rendez_core::goroutine::Goroutine as Identity;
 use rendez_core::shim::atomic::{AtomicUsize, Ordering};
 use rendez_core::shim::{Mutex, model, thread};
-use rendez_pool::__private::{Schedule, Sleep, Task, goroutine_on};
+use rendez_pool::__private::{Schedule, Task, goroutine_on};
 use rendez_pool::{JoinError, Payload, Spawn, SpawnError, SpawnExt};
 
 /// Runs what it is given when it is told to.
@@ -179,95 +182,6 @@ fn a_cancel_drops_the_future_or_comes_too_late() {
         }
         assert_eq!(dropped.load(Ordering::Relaxed), 1);
         assert_eq!(queue.ended.load(Ordering::Relaxed), 1);
-    });
-}
-
-/// Queued work and sleeping cores.
-struct Workers {
-    queue: Mutex<VecDeque<u8>>,
-    sleep: Sleep<u8>,
-    done: AtomicUsize,
-}
-
-impl Workers {
-    fn has_work(&self) -> bool {
-        !self.queue.lock().is_empty()
-    }
-
-    fn push(&self, work: u8) {
-        self.queue.lock().push_back(work);
-        if let Some(core) = self.sleep.work_came() {
-            self.run(core, true);
-        }
-    }
-
-    /// What a worker does with a core until it goes idle.
-    fn run(&self, mut core: u8, mut searching: bool) {
-        loop {
-            let work = self.queue.lock().pop_front();
-            if work.is_some() {
-                if std::mem::take(&mut searching) {
-                    // In place of another thread: this one, later.
-                    if let Some(other) = self.sleep.found() {
-                        self.run(other, true);
-                    }
-                }
-                self.done.fetch_add(1, Ordering::Relaxed);
-                continue;
-            }
-            match self.sleep.idle(core, searching, || self.has_work()) {
-                Some(again) => (core, searching) = (again, true),
-                None => return,
-            }
-        }
-    }
-}
-
-fn no_work_is_missed(cores: Vec<u8>) {
-    let n_cores = cores.len();
-    let workers = Arc::new(Workers {
-        queue: Mutex::new(VecDeque::new()),
-        sleep: Sleep::new(cores),
-        done: AtomicUsize::new(0),
-    });
-    let theirs = Arc::clone(&workers);
-    let other = thread::spawn(move || theirs.push(1));
-    workers.push(2);
-    other.join().unwrap();
-    assert_eq!(workers.done.load(Ordering::Relaxed), 2, "all work is done");
-    let idle = (0..n_cores).filter_map(|_| workers.sleep.take()).count();
-    assert_eq!(idle, n_cores, "every core has come back");
-}
-
-#[test]
-fn one_core_misses_no_work() {
-    model("sleep: two pushes, one core", || no_work_is_missed(vec![0]));
-}
-
-#[test]
-fn two_cores_miss_no_work() {
-    model("sleep: two pushes, two cores", || {
-        no_work_is_missed(vec![0, 1])
-    });
-}
-
-#[test]
-fn a_core_let_go_by_a_blocking_thread_misses_no_work() {
-    model("sleep: a thread blocks while work comes", || {
-        let workers = Arc::new(Workers {
-            queue: Mutex::new(VecDeque::new()),
-            sleep: Sleep::new(vec![0]),
-            done: AtomicUsize::new(0),
-        });
-        let core = workers.sleep.take().expect("a core is idle");
-        let theirs = Arc::clone(&workers);
-        let pusher = thread::spawn(move || theirs.push(1));
-        // What a worker does before it blocks, its own queue being empty.
-        if let Some(core) = workers.sleep.idle(core, false, || workers.has_work()) {
-            workers.run(core, true);
-        }
-        pusher.join().unwrap();
-        assert_eq!(workers.done.load(Ordering::Relaxed), 1);
     });
 }
 

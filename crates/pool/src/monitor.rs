@@ -1,0 +1,151 @@
+//! The monitor: one thread for all pools that notices what a scheduler cannot see from
+//! inside, a worker that does not come back from a goroutine.
+//!
+//! Every few milliseconds it looks at each pool that runs anything. A worker that was in the
+//! same turn at the last look is **stuck**: in a file read, foreign code, a long loop.
+//!
+//! - The goroutine in its next slot, which no thief can reach, goes to the shared queue.
+//! - If work lies anywhere and no core is idle, another core is put into service in its
+//!   place (see [`crew`](crate::crew)).
+//! - Pools whose shared queue is not empty are asked to look at it soon.
+//!
+//! A thread that sleeps in the kernel is replaced at once; it leaves a processor free. One
+//! that computes is replaced too, but the more such threads a pool has already, the longer it
+//! takes for one more: relief for what waits, not a thread for each of a thousand loops.
+//!
+//! A pool in which nothing has run for a while is let go ([`watch`](crate::watch)); when
+//! there is none left the monitor sleeps until it is called.
+
+use std::time::{Duration, Instant};
+
+use rendez_core::shim::unmodelled::{Condvar, Mutex, spawn_named};
+use rendez_core::shim::{Arc, Weak};
+
+use crate::core::RETIRE;
+use crate::os;
+use crate::pool::Shared;
+
+/// How long between two looks. Stuck is who is seen twice in one turn: after at most two
+/// periods.
+const PERIOD: Duration = Duration::from_millis(4);
+/// After how many looks at an idle pool it is let go.
+const PATIENCE: u32 = 25;
+
+#[derive(Default)]
+struct Calls {
+    // Pools that have called and are not yet watched.
+    pools: Vec<Weak<Shared>>,
+    running: bool,
+}
+
+static CALLS: Mutex<Calls> = Mutex::new(Calls {
+    pools: Vec::new(),
+    running: false,
+});
+static CALLED: Condvar = Condvar::new();
+
+/// Makes the monitor watch `pool`. Without a thread to be had there is none: the pool then
+/// runs as well as it does without.
+#[cold]
+pub(crate) fn call(pool: Weak<Shared>) {
+    let mut calls = CALLS.lock();
+    calls.pools.push(pool);
+    if !calls.running {
+        calls.running = spawn_named("rendez-monitor", run).is_ok();
+    }
+    drop(calls);
+    CALLED.notify_one();
+}
+
+/// A pool under watch.
+struct Watched {
+    pool: Weak<Shared>,
+    // The turn in which each core was at the last look.
+    turns: Vec<Option<u64>>,
+    quiet: u32,
+    last_relief: Option<Instant>,
+}
+
+fn run() {
+    let mut watched: Vec<Watched> = Vec::new();
+    loop {
+        let mut calls = CALLS.lock();
+        while watched.is_empty() && calls.pools.is_empty() {
+            CALLED.wait(&mut calls);
+        }
+        let new = std::mem::take(&mut calls.pools);
+        drop(calls);
+        watched.extend(new.into_iter().map(Watched::new));
+        rendez_core::shim::thread::sleep(PERIOD);
+        watched.retain_mut(Watched::look);
+    }
+}
+
+impl Watched {
+    fn new(pool: Weak<Shared>) -> Self {
+        Self {
+            pool,
+            turns: Vec::new(),
+            quiet: 0,
+            last_relief: None,
+        }
+    }
+
+    /// Looks at the pool. Whether to go on watching it.
+    fn look(&mut self) -> bool {
+        let Some(pool) = self.pool.upgrade() else {
+            return false;
+        };
+        let mut any = false;
+        for (i, core) in pool.queues.cores.iter().enumerate() {
+            let turn = core.running();
+            any |= turn.is_some();
+            if i == self.turns.len() {
+                self.turns.push(None);
+            }
+            let before = std::mem::replace(&mut self.turns[i], turn);
+            if turn.is_some() && turn == before {
+                self.stuck(&pool, i);
+            }
+        }
+        if any {
+            pool.share();
+        } else if pool.queues.has_work() {
+            // No thread was to be had for it, or one is on its way.
+            pool.work_came();
+        }
+        self.quiet = if any { 0 } else { self.quiet + 1 };
+        self.quiet < PATIENCE
+            || !pool
+                .watch
+                .end(|| pool.is_running() || pool.queues.has_work())
+    }
+
+    /// The holder of the core at `i` does not come back.
+    fn stuck(&mut self, pool: &Arc<Shared>, i: usize) {
+        let Some(core) = pool.queues.cores.get(i) else {
+            return;
+        };
+        if let Some(next) = core.take_next() {
+            pool.queues.push(next);
+            pool.work_came();
+        }
+        if core.is_asked(RETIRE) || !pool.queues.has_work() {
+            return;
+        }
+        if pool.sleep.n_idle() > 0 {
+            pool.work_came();
+            return;
+        }
+        if os::sleeps(core.thread()) != Some(true) {
+            let n_stuck = pool.crew.n_retiring() / pool.crew.n_workers().max(1);
+            let n_stuck = u32::try_from(n_stuck).unwrap_or(u32::MAX).min(16);
+            let now = Instant::now();
+            if (self.last_relief).is_some_and(|at| now - at < PERIOD * n_stuck * n_stuck) {
+                return;
+            }
+            self.last_relief = Some(now);
+        }
+        pool.retake(i);
+    }
+}
