@@ -517,6 +517,11 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
     /// Polls: looks, queues, or sees which arm has won. The caller finishes that arm
     /// before it does anything else. Polled again after that, it waits anew.
     pub fn poll_won(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Won> {
+        self.poll_by(cx, None)
+    }
+
+    /// As `poll_won`, and has the task woken at `limit` too.
+    fn poll_by(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: Option<Instant>) -> Poll<Won> {
         // SAFETY: nothing is moved out; nodes and waiter stay where they are pinned.
         let this = unsafe { self.get_unchecked_mut() };
         hooks::switch_point();
@@ -529,7 +534,7 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
                 return Poll::Ready(won);
             }
         }
-        this.poll_queued(cx)
+        this.poll_queued(cx, limit)
     }
 
     /// As [`poll_won`](Self::poll_won), but gives up with `None` once `deadline` passes.
@@ -538,7 +543,7 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
         cx: &mut Context<'_>,
         deadline: Option<Instant>,
     ) -> Poll<Option<Won>> {
-        if let Poll::Ready(won) = self.as_mut().poll_won(cx) {
+        if let Poll::Ready(won) = self.as_mut().poll_by(cx, deadline) {
             return Poll::Ready(Some(won));
         }
         let Some(deadline) = deadline else {
@@ -546,11 +551,6 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
         };
         // SAFETY: nothing is moved out; nodes and waiter stay where they are pinned.
         let this = unsafe { self.get_unchecked_mut() };
-        let due = (0..this.arms.len())
-            .filter_map(|i| this.arms.arm(i).deadline())
-            .min();
-        this.alarm
-            .set(due.map_or(deadline, |due| due.min(deadline)), cx.waker());
         if deadline > clock::now() {
             return Poll::Pending;
         }
@@ -570,7 +570,7 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
         Poll::Ready(won)
     }
 
-    fn poll_queued(&mut self, cx: &mut Context<'_>) -> Poll<Won> {
+    fn poll_queued(&mut self, cx: &mut Context<'_>, limit: Option<Instant>) -> Poll<Won> {
         let n = self.arms.len();
         let first = self.waiter.is_none();
         let waiter = self.waiter.get_or_insert_with(|| {
@@ -597,9 +597,14 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
         };
         if let Some(arm) = won.or_else(|| {
             // Set the alarm, then look once more: time may have passed meanwhile.
-            let due = queued.deadline()?;
-            self.alarm.set(due, cx.waker());
-            queued.recheck(self.order.start(n), false)
+            let due = queued.deadline();
+            let earliest = due.into_iter().chain(limit).min()?;
+            // An offer holds us: an arm that is due cannot be won, and we are woken when
+            // the offer ends, one way or the other.
+            if !waiter.is_reserved() {
+                self.alarm.set(earliest, cx.waker());
+            }
+            due.and_then(|_| queued.recheck(self.order.start(n), false))
         }) {
             let won = std::mem::ManuallyDrop::into_inner(queued).won(arm);
             self.waiter = None;

@@ -10,9 +10,11 @@ use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake as _, Waker};
+use std::time::Instant;
 
 use rendez_core::block_on::block_on;
 use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
+use rendez_core::clock::Alarm;
 use rendez_core::countdown::{Countdown, Zero};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::parker::Parker;
@@ -489,4 +491,93 @@ unsafe impl Case for OwnZero {
 impl Arm for OwnZero {
     type Output = ();
     fn finish(&self, _: Outcome) {}
+}
+
+/// A waker that counts its calls.
+#[derive(Default)]
+struct Calls {
+    n: AtomicU64,
+}
+
+impl std::task::Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.n.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Calls {
+    fn count(&self) -> u64 {
+        self.n.load(Ordering::Acquire)
+    }
+}
+
+/// Waits until the driver has let go of the waker, which it may still be calling.
+fn is_dropped(calls: &Arc<Calls>) {
+    while Arc::strong_count(calls) > 1 {
+        thread::yield_now();
+    }
+}
+
+/// Does the driver's work until `done`. Outside loom it has a thread of its own.
+fn drive(done: impl Fn() -> bool) {
+    #[cfg(rendez_loom)]
+    while !done() {
+        if rendez_core::clock::turn_driver() && !done() {
+            thread::park();
+        }
+    }
+    #[cfg(not(rendez_loom))]
+    while !done() {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn an_alarm_set_while_the_driver_goes_to_sleep_goes_off() {
+    model("alarm: set against the driver's falling asleep", || {
+        let calls = Arc::new(Calls::default());
+        let seen = Arc::clone(&calls);
+        let due = Instant::now();
+        let driver = thread::spawn(move || drive(|| seen.count() == 1));
+        let mut alarm = Alarm::new();
+        alarm.set(due, &Waker::from(Arc::clone(&calls)));
+        driver.join().unwrap();
+        drop(alarm);
+        is_dropped(&calls);
+    });
+}
+
+#[test]
+fn an_alarm_cancelled_while_it_goes_off_goes_off_once_or_not() {
+    model("alarm: cancel against firing", || {
+        let (calls, end) = (Arc::new(Calls::default()), Arc::new(Calls::default()));
+        let mut last = Alarm::new();
+        let mut alarm = Alarm::new();
+        // Past whenever the driver looks: no time passes while it sleeps.
+        let due = Instant::now();
+        alarm.set(due, &Waker::from(Arc::clone(&calls)));
+        let seen = Arc::clone(&end);
+        let driver = thread::spawn(move || drive(|| seen.count() == 1));
+        alarm.cancel();
+        last.set(due, &Waker::from(Arc::clone(&end)));
+        driver.join().unwrap();
+        assert!(calls.count() <= 1);
+        is_dropped(&calls);
+    });
+}
+
+#[test]
+fn an_alarm_set_anew_while_it_goes_off_wakes_the_new_task() {
+    model("alarm: a new waker against firing", || {
+        let (old, new) = (Arc::new(Calls::default()), Arc::new(Calls::default()));
+        let mut alarm = Alarm::new();
+        let due = Instant::now();
+        alarm.set(due, &Waker::from(Arc::clone(&old)));
+        let seen = Arc::clone(&new);
+        let driver = thread::spawn(move || drive(|| seen.count() == 1));
+        alarm.set(due, &Waker::from(Arc::clone(&new)));
+        driver.join().unwrap();
+        assert!(old.count() <= 1);
+        is_dropped(&old);
+    });
 }

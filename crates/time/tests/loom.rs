@@ -26,7 +26,7 @@ fn spawn<R: 'static + Send>(
     f: impl FnOnce() -> R + Send + 'static,
 ) -> thread::JoinHandle<R> {
     let clock = Arc::clone(clock);
-    thread::spawn(move || clock.run_in_model(f))
+    thread::spawn(move || clock.run(f))
 }
 
 #[test]

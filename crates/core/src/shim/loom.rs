@@ -74,6 +74,16 @@ pub mod thread {
     }
 }
 
+/// A static that is made when it is first used, in each iteration anew.
+macro_rules! global {
+    (static $name:ident: $type:ty = $init:expr;) => {
+        loom::lazy_static! {
+            static ref $name: $type = $init;
+        }
+    };
+}
+pub(crate) use global;
+
 /// Lets another thread run, as a spinning thread must under loom.
 pub fn spin_loop() {
     loom::thread::yield_now();

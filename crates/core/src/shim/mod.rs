@@ -10,11 +10,13 @@
 
 #[cfg(rendez_loom)]
 mod loom;
+mod slack;
 #[cfg(not(rendez_loom))]
 mod std;
 
 #[cfg(rendez_loom)]
 pub use self::loom::*;
+pub use self::slack::exact_timeouts;
 #[cfg(not(rendez_loom))]
 pub use self::std::*;
 

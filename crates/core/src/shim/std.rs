@@ -22,6 +22,15 @@ pub mod thread {
 /// Per-thread statics.
 pub use std::thread_local;
 
+/// A static that is made when it is first used.
+macro_rules! global {
+    (static $name:ident: $type:ty = $init:expr;) => {
+        #[allow(clippy::disallowed_types)]
+        static $name: ::std::sync::LazyLock<$type> = ::std::sync::LazyLock::new(|| $init);
+    };
+}
+pub(crate) use global;
+
 /// Tells the processor that the caller spins.
 #[inline]
 pub fn spin_loop() {

@@ -43,12 +43,6 @@ impl Clock {
         goroutine::run_as(&Goroutine::new(None, None, None).with_bubble(bubble), f)
     }
 
-    /// As [`run`](Self::run), for the threads of a model. Loom's run on one thread of the
-    /// system, so they find the clock of the thread that runs the model.
-    pub(crate) fn run_in_model<R>(self: &Arc<Self>, f: impl FnOnce() -> R) -> R {
-        if cfg!(rendez_loom) { f() } else { self.run(f) }
-    }
-
     /// Lets `d` pass: fires what comes due, in order.
     pub(crate) fn advance(&self, d: Duration) {
         let until = self.inner.lock().now + d;
