@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use crate::goroutine;
 use crate::parker::Parker;
 use crate::shim::{Arc, multicore};
 
@@ -29,5 +30,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         if !(multicore() && parker.spin(SPINS)) {
             parker.park(None);
         }
+        // What the future noted when it was polled is over.
+        goroutine::with_running(goroutine::Goroutine::end_wait);
     }
 }

@@ -13,11 +13,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::ptr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::hooks::Bubble;
-use crate::shim::unmodelled::Mutex;
-use crate::shim::{Arc, unique_id};
+use crate::shim::unmodelled::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use crate::shim::{Arc, OnceLock, spin_loop, unique_id};
 
 /// What a goroutine waits for, in the words a dump uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +43,22 @@ pub enum WaitKind {
     Context,
     /// A point in time.
     Sleep,
+}
+
+impl WaitKind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::Receive,
+        Self::Send,
+        Self::Select,
+        Self::WaitGroup,
+        Self::Join,
+        Self::Lock,
+        Self::Semaphore,
+        Self::Cond,
+        Self::Context,
+        Self::Sleep,
+    ];
 }
 
 impl fmt::Display for WaitKind {
@@ -76,12 +92,18 @@ pub struct WaitSite {
 /// One goroutine's identity.
 pub struct Goroutine {
     id: u64,
-    name: Option<Box<str>>,
-    labels: Vec<(Box<str>, Box<str>)>,
     spawned_at: Option<&'static Location<'static>>,
+    name: Option<Arc<str>>,
+    inherited: Option<Arc<Inherited>>,
+    site: Site,
+}
+
+/// What goes over to the goroutines that one starts. Shared by all of them, so that
+/// starting one more costs a count.
+#[derive(Clone, Default)]
+struct Inherited {
+    labels: Vec<(Box<str>, Box<str>)>,
     bubble: Option<Arc<dyn Bubble>>,
-    // Guards only the site; the innermost lock of all, held for one assignment.
-    site: Mutex<Option<WaitSite>>,
 }
 
 impl Goroutine {
@@ -94,11 +116,10 @@ impl Goroutine {
     ) -> Self {
         Self {
             id: unique_id(),
-            name,
-            labels: parent.map(|p| p.labels.clone()).unwrap_or_default(),
             spawned_at,
-            bubble: parent.and_then(|p| p.bubble.clone()),
-            site: Mutex::new(None),
+            name: name.map(Into::into),
+            inherited: parent.and_then(|p| p.inherited.clone()),
+            site: Site::new(),
         }
     }
 
@@ -109,22 +130,27 @@ impl Goroutine {
     /// Gives it a name.
     #[must_use]
     pub fn with_name(mut self, name: Option<Box<str>>) -> Self {
-        self.name = name;
+        self.name = name.map(Into::into);
         self
     }
 
     /// Adds a label, shown in dumps and inherited by the goroutines it starts.
     #[must_use]
     pub fn with_label(mut self, key: &str, value: &str) -> Self {
-        self.labels.push((key.into(), value.into()));
+        self.own().labels.push((key.into(), value.into()));
         self
     }
 
     /// Puts it into `bubble`.
     #[must_use]
     pub fn with_bubble(mut self, bubble: Arc<dyn Bubble>) -> Self {
-        self.bubble = Some(bubble);
+        self.own().bubble = Some(bubble);
         self
+    }
+
+    /// What it has inherited and hands on, to be changed.
+    fn own(&mut self) -> &mut Inherited {
+        Arc::make_mut(self.inherited.get_or_insert_default())
     }
 
     /// Its id, unique in the process and never used again.
@@ -139,7 +165,13 @@ impl Goroutine {
 
     /// Its labels, in the order they were given.
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.labels.iter().map(|(k, v)| (&**k, &**v))
+        let labels = self.inherited.iter().flat_map(|i| &i.labels);
+        labels.map(|(k, v)| (&**k, &**v))
+    }
+
+    /// Whether it has a name or labels.
+    pub fn is_described(&self) -> bool {
+        self.name.is_some() || self.labels().next().is_some()
     }
 
     /// Where it was spawned; `None` for a thread outside any pool.
@@ -149,17 +181,182 @@ impl Goroutine {
 
     /// The bubble it lives in.
     pub fn bubble(&self) -> Option<&Arc<dyn Bubble>> {
-        self.bubble.as_ref()
+        self.inherited.as_ref()?.bubble.as_ref()
     }
 
     /// Where it waits now.
     pub fn wait_site(&self) -> Option<WaitSite> {
-        *self.site.lock()
+        self.site.read()
     }
 
-    /// Notes where it waits, or that it runs again.
+    /// Notes where it waits, or that it runs again. Called by whoever runs it.
     pub fn set_wait_site(&self, site: Option<WaitSite>) {
-        *self.site.lock() = site;
+        match site {
+            Some(site) => self.site.write(site.kind, site.location, nanos(site.since)),
+            None => self.site.clear(),
+        }
+    }
+
+    /// It runs again: clears where it waited, and tells what for and how long.
+    pub fn end_wait(&self) -> Option<(WaitKind, Duration)> {
+        let (kind, since) = self.site.end()?;
+        let waited = coarse::now().saturating_sub(since);
+        Some((kind, Duration::from_nanos(waited)))
+    }
+}
+
+/// A wait site that its goroutine's runner writes with plain stores and anybody reads.
+///
+/// Invariant: while `what` is not zero and does not change, `location` belongs to it: it is
+/// zero while the location is written.
+struct Site {
+    // | kind + 1 (8 bits) | nanoseconds since the epoch (56 bits) |, zero: none.
+    what: AtomicU64,
+    location: AtomicPtr<Location<'static>>,
+}
+
+const KIND: u32 = 56;
+
+impl Site {
+    const fn new() -> Self {
+        Self {
+            what: AtomicU64::new(0),
+            location: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    fn write(&self, kind: WaitKind, location: &'static Location<'static>, since: u64) {
+        self.what.store(0, Ordering::Relaxed);
+        // ORDERING: Release, so that who reads this location reads zero or what follows.
+        self.location
+            .store(ptr::from_ref(location).cast_mut(), Ordering::Release);
+        let what = (kind as u64 + 1) << KIND | since & ((1 << KIND) - 1);
+        self.what.store(what, Ordering::Release);
+    }
+
+    fn clear(&self) {
+        self.what.store(0, Ordering::Relaxed);
+    }
+
+    fn end(&self) -> Option<(WaitKind, u64)> {
+        let what = self.what.load(Ordering::Relaxed);
+        let read = decode(what)?;
+        self.clear();
+        Some(read)
+    }
+
+    fn read(&self) -> Option<WaitSite> {
+        loop {
+            let what = self.what.load(Ordering::Acquire);
+            let (kind, since) = decode(what)?;
+            let location = self.location.load(Ordering::Acquire);
+            if self.what.load(Ordering::Relaxed) == what {
+                return Some(WaitSite {
+                    kind,
+                    // SAFETY: written from a `&'static` before `what` said there is one.
+                    location: unsafe { &*location },
+                    since: epoch() + Duration::from_nanos(since),
+                });
+            }
+        }
+    }
+}
+
+fn decode(what: u64) -> Option<(WaitKind, u64)> {
+    let kind = (what >> KIND).checked_sub(1)?;
+    let kind = *WaitKind::ALL.get(usize::try_from(kind).ok()?)?;
+    Some((kind, what & ((1 << KIND) - 1)))
+}
+
+/// What wait sites count from.
+fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    *EPOCH.get_or_init(Instant::now)
+}
+
+fn nanos(at: Instant) -> u64 {
+    let since = at.saturating_duration_since(epoch());
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+pub mod coarse {
+    //! A clock that costs a load: a pool's threads set it when they begin to run, its
+    //! monitor every few milliseconds while they do. Only for goroutines of a pool.
+    use super::{AtomicU64, Instant, Ordering, nanos};
+
+    static NOW: AtomicU64 = AtomicU64::new(0);
+
+    /// Sets it.
+    pub fn tick() {
+        NOW.store(nanos(Instant::now()), Ordering::Relaxed);
+    }
+
+    /// When it was last set.
+    pub(super) fn now() -> u64 {
+        NOW.load(Ordering::Relaxed)
+    }
+}
+
+/// Notes that the goroutine that runs here is parked in a future, until it runs again. A
+/// thread outside any pool keeps no note: what it polls may go to another.
+pub(crate) fn parked(kind: WaitKind, location: &'static Location<'static>) {
+    with_running(|g| g.site.write(kind, location, coarse::now()));
+}
+
+/// What others see of who runs on a thread. Its thread writes it with plain stores.
+///
+/// Invariant: `turn` is odd while the rest is written, and changes with it.
+#[derive(Debug, Default)]
+pub struct Glimpse {
+    turn: AtomicU64,
+    id: AtomicU64,
+    spawned_at: AtomicPtr<Location<'static>>,
+    blocked: AtomicBool,
+}
+
+impl Glimpse {
+    /// `goroutine` runs here now.
+    pub fn show(&self, goroutine: &Goroutine) {
+        let place = goroutine.spawned_at.map_or(ptr::null(), ptr::from_ref);
+        self.write(goroutine.id, place);
+    }
+
+    /// Nobody runs here any more.
+    pub fn hide(&self) {
+        self.write(0, ptr::null());
+    }
+
+    fn write(&self, id: u64, place: *const Location<'static>) {
+        let turn = self.turn.load(Ordering::Relaxed);
+        self.turn.store(turn + 1, Ordering::Relaxed);
+        // ORDERING: Release, so that who reads one of these sees `turn` odd or later.
+        self.id.store(id, Ordering::Release);
+        self.spawned_at.store(place.cast_mut(), Ordering::Release);
+        self.turn.store(turn + 2, Ordering::Release);
+    }
+
+    /// Whether the thread sleeps in one of our primitives.
+    pub fn set_blocked(&self, blocked: bool) {
+        self.blocked.store(blocked, Ordering::Relaxed);
+    }
+
+    /// Whether a goroutine computes here.
+    pub fn is_running(&self) -> bool {
+        self.id.load(Ordering::Relaxed) != 0 && !self.blocked.load(Ordering::Relaxed)
+    }
+
+    /// The id of who runs here, and where it was spawned.
+    pub fn look(&self) -> Option<(u64, Option<&'static Location<'static>>)> {
+        loop {
+            let turn = self.turn.load(Ordering::Acquire);
+            let id = self.id.load(Ordering::Acquire);
+            let place = self.spawned_at.load(Ordering::Acquire);
+            if turn % 2 == 0 && self.turn.load(Ordering::Relaxed) == turn {
+                // SAFETY: null, or written from a `&'static`.
+                return (id != 0).then_some((id, unsafe { place.as_ref() }));
+            }
+            spin_loop();
+        }
     }
 }
 
@@ -168,7 +365,7 @@ impl fmt::Debug for Goroutine {
         f.debug_struct("Goroutine")
             .field("id", &self.id)
             .field("name", &self.name)
-            .field("labels", &self.labels)
+            .field("labels", &self.labels().collect::<Vec<_>>())
             .field("spawned_at", &self.spawned_at)
             .field("wait_site", &self.wait_site())
             .finish_non_exhaustive()

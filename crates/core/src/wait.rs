@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use crate::case::{Arm, Case, Outcome};
 use crate::clock::{self, Alarm};
-use crate::goroutine::{self, WaitKind, WaitSite};
+use crate::goroutine::{self, WaitKind};
 use crate::hooks;
 use crate::parker::Parker;
 use crate::queue::{Node, Registration};
@@ -611,13 +611,7 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
             self.alarm.cancel();
             return Poll::Ready(won);
         }
-        goroutine::with_running(|g| {
-            g.set_wait_site(Some(WaitSite {
-                kind: queued.kind(),
-                location: self.location,
-                since: Instant::now(),
-            }));
-        });
+        goroutine::parked(queued.kind(), self.location);
         Poll::Pending
     }
 }

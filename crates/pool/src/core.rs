@@ -16,6 +16,7 @@ use rendez_core::shim::Arc;
 use rendez_core::shim::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::list::List;
+use crate::stats::{SAMPLE, Stats};
 use crate::task::{Slot, Task};
 
 /// How many goroutines in a row may come from the next slot while the queue waits.
@@ -38,6 +39,7 @@ pub(crate) struct Core {
     tick: u32,
     chain: u32,
     turn: u64,
+    until_sample: u32,
 }
 
 /// What others see of a core.
@@ -50,6 +52,7 @@ pub(crate) struct Seen {
     asked: AtomicU32,
     // The system's number of the thread that holds it.
     thread: AtomicU32,
+    pub(crate) stats: Stats,
 }
 
 impl Seen {
@@ -74,6 +77,11 @@ impl Seen {
     /// The system's number of the thread that held it last; 0 if there is none.
     pub(crate) fn thread(&self) -> u32 {
         self.thread.load(Ordering::Relaxed)
+    }
+
+    /// How many goroutines wait here.
+    pub(crate) fn n_queued(&self) -> usize {
+        self.stealer.len() + usize::from(self.next.is_some())
     }
 
     /// Takes the goroutine that was to run next.
@@ -105,6 +113,7 @@ impl Queues {
             turn: AtomicU64::new(0),
             asked: AtomicU32::new(0),
             thread: AtomicU32::new(0),
+            stats: Stats::new(),
         });
         let index = self.cores.len();
         self.cores.push(Arc::clone(&seen));
@@ -116,6 +125,7 @@ impl Queues {
             tick: 0,
             chain: 0,
             turn: 0,
+            until_sample: 0,
         })
     }
 
@@ -127,6 +137,38 @@ impl Queues {
     /// Whether the queue that is nobody's has any.
     pub(crate) fn has_shared(&self) -> bool {
         !self.shared.is_empty()
+    }
+
+    /// How many goroutines wait in queues.
+    pub(crate) fn n_queued(&self) -> usize {
+        let own: usize = self.cores.iter().map(|core| core.n_queued()).sum();
+        own + self.shared.len()
+    }
+
+    /// Shows each goroutine that waits in a queue to `f`, which moves it to the shared queue.
+    /// The caller says afterwards that work has come.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&Task)) {
+        // Those that are moved are behind these.
+        let n_shared = self.shared.len();
+        let mut show = |task: Option<Task>| {
+            let Some(task) = task else { return false };
+            f(&task);
+            self.shared.push(task);
+            true
+        };
+        for _ in 0..n_shared {
+            if !show(take(|| self.shared.steal())) {
+                break;
+            }
+        }
+        for core in self.cores.iter() {
+            show(core.next.take());
+            for _ in 0..core.stealer.len() {
+                if !show(take(|| core.stealer.steal())) {
+                    break;
+                }
+            }
+        }
     }
 
     /// Whether there is anything to take.
@@ -154,6 +196,15 @@ impl Core {
     /// It has a new holder, the thread with this number.
     pub(crate) fn held_by(&self, thread: u32) {
         self.seen.thread.store(thread, Ordering::Relaxed);
+    }
+
+    /// Whether to measure the latency of a goroutine that becomes runnable here.
+    pub(crate) fn samples(&mut self) -> bool {
+        self.until_sample = match self.until_sample {
+            0 => SAMPLE,
+            n => n,
+        } - 1;
+        self.until_sample == 0
     }
 
     /// Queues a goroutine to run next. Returns whether that left one for others to steal.

@@ -17,6 +17,7 @@ use rendez_core::wait::{self, CaseFuture};
 
 use crate::body::Goroutine;
 use crate::error::JoinError;
+use crate::own_thread::OwnThread;
 use crate::pool::Shared;
 use crate::scope::Running;
 use crate::task::{Ending, Schedule, Task, TaskResult};
@@ -59,6 +60,21 @@ impl<T: Send> JoinHandle<T> {
     {
         // SAFETY: nothing is borrowed.
         unsafe { Self::start_borrowing(shared, goroutine, ending, identity, None) }
+    }
+
+    /// Starts a goroutine on a thread of its own.
+    pub(crate) fn start_alone<M, G>(shared: &Arc<Shared>, goroutine: G, identity: Identity) -> Self
+    where
+        G: Goroutine<M, Output = T> + 'static,
+        T: 'static,
+    {
+        hooks::switch_point();
+        let own = OwnThread::new(Arc::clone(shared));
+        let scheduler = Arc::clone(&own) as Arc<dyn Schedule>;
+        // SAFETY: nothing is borrowed.
+        let (due, handle) = unsafe { Self::make(scheduler, goroutine, (), identity, None) };
+        shared.launch_alone(due, &own);
+        handle
     }
 
     /// Starts a goroutine that may borrow.

@@ -25,6 +25,7 @@ mod body;
 mod builder;
 mod core;
 mod crew;
+mod dump;
 mod error;
 mod executor;
 mod foreign;
@@ -33,11 +34,14 @@ mod list;
 mod monitor;
 mod ordered;
 mod os;
+mod own_thread;
 mod pool;
+mod registry;
 mod scope;
 mod sleep;
 mod spawn;
 mod state;
+mod stats;
 mod task;
 mod threads;
 mod waitgroup;
@@ -50,6 +54,7 @@ use std::panic::Location;
 
 pub use crate::body::{Goroutine, marker};
 pub use crate::builder::Builder;
+pub use crate::dump::{Dump, Entry, State, dump};
 pub use crate::error::{JoinError, Payload, SpawnError, Unfinished};
 pub use crate::executor::{FuturesSpawner, Spawn, SpawnExt};
 pub use crate::foreign::Task;
@@ -58,8 +63,12 @@ pub use crate::ordered::{par_map, try_par_map};
 pub use crate::pool::Pool;
 pub use crate::scope::{Scope, scope};
 pub use crate::spawn::{Spawner, spawn};
+pub use crate::stats::{Histogram, Metrics};
 pub use crate::waitgroup::WaitGroupExt;
 pub use crate::yielding::{YieldNow, yield_now, yield_thread};
+
+/// What a goroutine waits for: in dumps and metrics.
+pub use rendez_core::goroutine::WaitKind;
 
 /// For sibling crates and the models of the parts; not an interface.
 #[doc(hidden)]

@@ -18,6 +18,7 @@
 
 use std::time::{Duration, Instant};
 
+use rendez_core::goroutine::coarse;
 use rendez_core::shim::unmodelled::{Condvar, Mutex, spawn_named};
 use rendez_core::shim::{Arc, Weak};
 
@@ -77,6 +78,7 @@ fn run() {
         drop(calls);
         watched.extend(new.into_iter().map(Watched::new));
         rendez_core::shim::thread::sleep(PERIOD);
+        coarse::tick();
         watched.retain_mut(Watched::look);
     }
 }

@@ -28,12 +28,17 @@ use crate::body::Goroutine;
 use crate::builder::{Builder, MAX_WORKERS};
 use crate::core::{Core, Queues, RETIRE, SHARE};
 use crate::crew::{Cores, Crew};
+use crate::dump::{self, Dump, Entry};
 use crate::error::{Payload, Unfinished};
 use crate::join::JoinHandle;
+use crate::own_thread::OwnThread;
+use crate::registry::{Glimpses, Registry};
 use crate::sleep::Sleep;
-use crate::task::{Schedule, Task};
+use crate::stats::{Metrics, Stats, Writers};
+use crate::task::Task;
 use crate::threads::{Config, Threads};
 use crate::watch::Watch;
+use crate::worker::Why;
 use crate::{list, monitor, os, worker};
 
 const UNHELD: usize = 1;
@@ -51,6 +56,11 @@ pub(crate) struct Shared {
     pub(crate) watch: Watch,
     pub(crate) threads: Threads,
     pub(crate) on_panic: OnPanic,
+    pub(crate) registry: Registry,
+    pub(crate) glimpses: Glimpses,
+    // What threads without a core count.
+    pub(crate) stats: Stats,
+    epoch: Instant,
     // See the head of the file.
     live: AtomicUsize,
     // At zero once the last goroutine has ended after SHUT or UNHELD.
@@ -152,8 +162,61 @@ impl Shared {
             task.refuse();
             task.run(self);
         } else {
-            self.schedule(task);
+            if task.identity().is_described() {
+                task.enter();
+            }
+            self.queue(task, Why::New);
         }
+    }
+
+    /// Starts a goroutine on a thread of its own.
+    pub(crate) fn launch_alone(&self, task: Task, own: &Arc<OwnThread>) {
+        let refused = self.live.fetch_add(ONE, Ordering::Relaxed) & SHUT != 0;
+        if refused {
+            task.refuse();
+            task.run(&**own);
+            return;
+        }
+        task.enter();
+        self.stats.spawned(Writers::Many);
+        if let Err((task, error)) = own.start(task) {
+            if self.no_thread.set(()).is_ok() {
+                eprintln!("rendez: no thread to be had ({error}) for a goroutine of its own");
+            }
+            task.refuse();
+            task.run(&**own);
+        }
+    }
+
+    /// The time of latencies: nanoseconds since the pool was made, never zero.
+    pub(crate) fn clock(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_nanos()).map_or(u64::MAX, |n| n.max(1))
+    }
+
+    /// Shows what it knows of each goroutine, the most telling first.
+    pub(crate) fn find(&self, f: &mut dyn FnMut(Entry)) {
+        self.registry.for_each(|header| f(header.describe()));
+        self.glimpses.for_each(f);
+        self.queues.for_each(|task| f(task.describe()));
+        self.work_came();
+    }
+
+    fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics {
+            workers: self.crew.n_workers(),
+            running: self.glimpses.n_running(),
+            runnable: self.queues.n_queued(),
+            threads: self.threads.n_alive(),
+            ..Metrics::default()
+        };
+        self.stats.add_to(&mut metrics);
+        for core in self.queues.cores.iter() {
+            core.stats.add_to(&mut metrics);
+        }
+        metrics.waiting = self
+            .n_live()
+            .saturating_sub(metrics.running + metrics.runnable);
+        metrics
     }
 
     /// A goroutine has ended.
@@ -272,12 +335,17 @@ impl Pool {
             watch: Watch::new(),
             threads: Threads::new(config),
             on_panic,
+            registry: Registry::default(),
+            glimpses: Glimpses::default(),
+            stats: Stats::new(),
+            epoch: Instant::now(),
             live: AtomicUsize::new(0),
             drained: Countdown::new(1, WaitKind::WaitGroup),
             no_thread: OnceLock::new(),
             this: this.clone(),
         });
         shared.resize(n_workers);
+        dump::enlist(Arc::downgrade(&shared));
         Self {
             held: Arc::new(Held(shared)),
         }
@@ -357,6 +425,26 @@ impl Pool {
     /// How many goroutines have been started and have not ended.
     pub fn num_goroutines(&self) -> usize {
         self.shared().n_live()
+    }
+
+    /// What it does at the moment and has done so far.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = rendez_pool::Pool::builder().workers(2).build()?;
+    /// pool.go(|| ()).join().unwrap();
+    /// let metrics = pool.metrics();
+    /// assert_eq!((metrics.workers, metrics.spawned), (2, 1));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn metrics(&self) -> Metrics {
+        self.shared().metrics()
+    }
+
+    /// Every goroutine of this pool that lives, and where it waits: see [`dump`](crate::dump).
+    pub fn dump(&self) -> Dump {
+        Dump::of(std::slice::from_ref(self.shared()))
     }
 
     /// How many threads it has at the moment, those that block and those kept for later

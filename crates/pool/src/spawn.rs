@@ -26,6 +26,7 @@ pub fn spawn() -> Spawner {
 pub struct Spawner {
     name: Option<Box<str>>,
     labels: Vec<(String, String)>,
+    own_thread: bool,
 }
 
 impl Spawner {
@@ -41,6 +42,16 @@ impl Spawner {
         self
     }
 
+    /// Gives it a thread of its own from beginning to end, on which nothing else ever runs
+    /// and which ends with it: Go's `runtime.LockOSThread`. For code that depends on its
+    /// thread, or changes it. It runs beside the pool's workers.
+    ///
+    /// If the system gives no thread it is cancelled, and that is reported once.
+    pub fn own_thread(mut self) -> Self {
+        self.own_thread = true;
+        self
+    }
+
     /// Starts it: see [`go`](crate::go).
     #[track_caller]
     pub fn go<M, G>(self, goroutine: G) -> JoinHandle<G::Output>
@@ -52,6 +63,11 @@ impl Spawner {
         for (key, value) in &self.labels {
             identity = identity.with_label(key, value);
         }
-        JoinHandle::start(&pool::current(), goroutine, (), identity)
+        let pool = pool::current();
+        if self.own_thread {
+            JoinHandle::start_alone(&pool, goroutine, identity)
+        } else {
+            JoinHandle::start(&pool, goroutine, (), identity)
+        }
     }
 }

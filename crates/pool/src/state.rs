@@ -40,6 +40,9 @@ impl Word {
     pub(crate) fn is_done(self) -> bool {
         self.0 & DONE != 0
     }
+    pub(crate) fn is_running(self) -> bool {
+        self.0 & RUNNING != 0
+    }
     pub(crate) fn is_scheduled(self) -> bool {
         self.0 & SCHEDULED != 0
     }

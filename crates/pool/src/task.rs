@@ -24,12 +24,14 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use rendez_core::case::Outcome;
 use rendez_core::goroutine::{self, Goroutine as Identity};
 use rendez_core::queue::{Node, Queue, Registration};
-use rendez_core::shim::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+use rendez_core::shim::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use rendez_core::shim::{Arc, Mutex, UnsafeCell};
 use rendez_core::wake::WakeList;
 
 use crate::body::Body;
+use crate::dump::{Entry, State as Shown};
 use crate::error::{JoinError, Payload};
+use crate::registry::Registry;
 use crate::state::{State, Word};
 
 /// What runs goroutines, as their cells see it.
@@ -42,6 +44,10 @@ pub trait Schedule: Send + Sync {
     fn finished(&self);
     /// A goroutine panicked and nobody will join it.
     fn unclaimed_panic(&self, identity: &Identity, payload: Payload);
+    /// Where goroutines that wait are entered, to be shown in dumps.
+    fn registry(&self) -> Option<&Registry> {
+        None
+    }
 }
 
 /// What happens after a goroutine's end: its drop is the last thing a goroutine does.
@@ -72,8 +78,71 @@ pub(crate) struct Header {
     is_closure: bool,
     scheduler: Arc<dyn Schedule>,
     identity: Identity,
+    // One more than its place in the registry; 0: not there.
+    place: AtomicU32,
+    // When it became runnable, in nanoseconds of the pool's clock, if that is measured.
+    due_since: AtomicU64,
     // Those who wait for the end. The innermost lock of the pool.
     joiners: Mutex<Queue>,
+}
+
+impl Header {
+    pub(crate) fn place(&self) -> Option<usize> {
+        (self.place.load(Ordering::Relaxed) as usize).checked_sub(1)
+    }
+
+    pub(crate) fn set_place(&self, place: Option<usize>) {
+        let place = place.map_or(0, |i| u32::try_from(i + 1).unwrap_or(u32::MAX));
+        self.place.store(place, Ordering::Relaxed);
+    }
+
+    /// Enters it in the registry, if it is not there; the caller runs it, or nobody does.
+    #[inline]
+    fn enter(&self) {
+        if self.place().is_none() {
+            if let Some(registry) = self.scheduler.registry() {
+                registry.enter(self);
+            }
+        }
+    }
+
+    /// Takes it out of the registry; it ends.
+    #[inline]
+    fn leave(&self) {
+        if self.place().is_some() {
+            if let Some(registry) = self.scheduler.registry() {
+                registry.leave(self);
+            }
+        }
+    }
+
+    /// As a dump shows it.
+    pub(crate) fn describe(&self) -> Entry {
+        let word = self.state.load();
+        let site = self.identity.wait_site();
+        let state = if word.is_running() && site.is_none() {
+            Shown::Running
+        } else if word.is_scheduled() {
+            Shown::Runnable
+        } else {
+            Shown::waiting(site)
+        };
+        Entry::new(&self.identity, state)
+    }
+}
+
+std::thread_local! {
+    // What a thread polls; null if nothing.
+    static POLLED: std::cell::Cell<*const Header> = const { std::cell::Cell::new(ptr::null()) };
+}
+
+/// The goroutine that runs on this thread is about to block in it.
+pub(crate) fn enter_running() {
+    let polled = POLLED.try_with(std::cell::Cell::get).unwrap_or(ptr::null());
+    // SAFETY: `Cell::poll`, further up this thread's stack, keeps the cell alive.
+    if let Some(header) = unsafe { polled.as_ref() } {
+        header.enter();
+    }
 }
 
 struct Vtable {
@@ -133,6 +202,8 @@ impl Task {
                 is_closure: B::IS_CLOSURE,
                 scheduler,
                 identity,
+                place: AtomicU32::new(0),
+                due_since: AtomicU64::new(0),
                 joiners: Mutex::new(Queue::new()),
             },
             stage: UnsafeCell::new(Stage::Body(body)),
@@ -149,6 +220,32 @@ impl Task {
 
     pub(crate) fn identity(&self) -> &Identity {
         &self.header().identity
+    }
+
+    /// Shows it in dumps from now on, before it has begun.
+    pub(crate) fn enter(&self) {
+        self.header().enter();
+    }
+
+    /// As a dump shows it.
+    pub(crate) fn describe(&self) -> Entry {
+        self.header().describe()
+    }
+
+    /// It becomes runnable at this time of the pool's clock, and that is measured.
+    pub(crate) fn set_due(&self, at: u64) {
+        self.header().due_since.store(at, Ordering::Relaxed);
+    }
+
+    /// When it became runnable, if that is measured.
+    #[inline]
+    pub(crate) fn take_due(&self) -> Option<u64> {
+        let due = &self.header().due_since;
+        let at = due.load(Ordering::Relaxed);
+        (at != 0).then(|| {
+            due.store(0, Ordering::Relaxed);
+            at
+        })
     }
 
     pub(crate) fn is_closure(&self) -> bool {
@@ -403,7 +500,10 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
         };
         if let Poll::Ready(result) = result {
             cell.end(&task, result);
-        } else if header.state.park() {
+            return;
+        }
+        header.enter();
+        if header.state.park() {
             scheduler.reschedule(task);
         }
     }
@@ -413,6 +513,7 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
         // Borrows the reference `task` counts: not dropped, so not counted either.
         let waker = ManuallyDrop::new(waker(ManuallyDrop::new(Task(task.0))));
         let mut cx = Context::from_waker(&waker);
+        let before = POLLED.try_with(|p| p.replace(&self.header));
         let poll = catch_unwind(AssertUnwindSafe(|| {
             goroutine::run_as(&self.header.identity, || {
                 self.stage.with_mut(|stage| {
@@ -426,6 +527,7 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
                 })
             })
         }));
+        let _ = POLLED.try_with(|p| p.set(before.unwrap_or(ptr::null())));
         match poll {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
@@ -436,6 +538,7 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
     /// Ends the goroutine; the caller holds RUNNING.
     fn end(&self, task: &Task, result: TaskResult<B::Output>) {
         let header = &self.header;
+        header.leave();
         let result = match self.drop_body() {
             Ok(()) => result,
             // The goroutine's own panic, if there was one, comes first.
@@ -530,6 +633,7 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
         let cell = unsafe { Box::from_raw(header.cast::<Self>().as_ptr()) };
         if !cell.header.state.load().is_done() {
             // Nobody can wake it any more: it ends here, unheard.
+            cell.header.leave();
             if let Err(payload) = cell.drop_body() {
                 drop_quietly(payload);
             }

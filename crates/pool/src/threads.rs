@@ -76,21 +76,40 @@ impl Threads {
         spares.n_started += 1;
         drop(spares);
 
+        let core = Arc::new(Mutex::new(Some(core)));
+        let given = Arc::clone(&core);
+        let started = self.start(number, move || {
+            let core = given.lock().take();
+            main(core.expect("a thread is started with a core"));
+        });
+        started.map_err(|error| {
+            let core = core.lock().take();
+            (core.expect("no thread has taken it"), error)
+        })
+    }
+
+    /// Starts a thread for one goroutine alone.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives none.
+    pub(crate) fn start_own(&self, main: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let mut spares = self.spares.lock();
+        let number = spares.n_started;
+        spares.n_started += 1;
+        drop(spares);
+        self.start(number, main)
+    }
+
+    fn start(&self, number: u64, main: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let mut builder = thread::Builder::new().name(format!("{}-{number}", self.config.name));
         if let Some(size) = self.config.stack_size {
             builder = builder.stack_size(size);
         }
-        let core = Arc::new(Mutex::new(Some(core)));
-        let given = Arc::clone(&core);
         let _ = self.alive.add(1);
-        let started = builder.spawn(move || {
-            let core = given.lock().take();
-            main(core.expect("a thread is started with a core"));
-        });
-        started.map(drop).map_err(|error| {
+        let started = builder.spawn(main);
+        started.map(drop).inspect_err(|_| {
             let _ = self.alive.done();
-            let core = core.lock().take();
-            (core.expect("no thread has taken it"), error)
         })
     }
 

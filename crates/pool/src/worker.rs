@@ -16,14 +16,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
+use rendez_core::goroutine::{self, Glimpse, coarse};
 use rendez_core::hooks;
 use rendez_core::shim::{Arc, multicore, spin_loop};
 
 use crate::core::{Core, RETIRE};
 use crate::os;
 use crate::pool::Shared;
-use crate::task::{Schedule, Task};
+use crate::registry::Registry;
+use crate::stats::{SAMPLE, Stats, Writers};
+use crate::task::{Schedule, Task, enter_running};
 
 /// A thread of a pool.
 struct Worker {
@@ -33,6 +37,8 @@ struct Worker {
     in_closure: Cell<bool>,
     /// The system's number of this thread.
     number: u32,
+    /// What dumps see of it.
+    glimpse: Arc<Glimpse>,
 }
 
 std::thread_local! {
@@ -72,9 +78,20 @@ pub(crate) enum Pushed {
     NotHere(Task),
 }
 
+/// Why a goroutine is queued.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// It was started.
+    New,
+    /// It was woken.
+    Woken,
+    /// It was woken while it ran.
+    Again,
+}
+
 /// Pushes a goroutine to the queue of the core the calling thread holds, if it is one of
 /// `shared`'s.
-pub(crate) fn push(shared: &Shared, task: Task, back: bool) -> Pushed {
+pub(crate) fn push(shared: &Shared, task: Task, why: Why) -> Pushed {
     let mut task = Some(task);
     let pushed = WORKER.try_with(|worker| {
         let worker = worker.borrow();
@@ -84,7 +101,13 @@ pub(crate) fn push(shared: &Shared, task: Task, back: bool) -> Pushed {
         let mut core = worker.core.borrow_mut();
         let core = core.as_mut()?;
         let task = task.take()?;
-        if back || worker.in_closure.get() {
+        if why == Why::New {
+            core.seen.stats.spawned(Writers::One);
+        }
+        if core.samples() {
+            task.set_due(shared.clock());
+        }
+        if why == Why::Again || worker.in_closure.get() {
             core.push_back(task);
             return Some(Pushed::Stealable);
         }
@@ -96,13 +119,53 @@ pub(crate) fn push(shared: &Shared, task: Task, back: bool) -> Pushed {
     });
     match (pushed, task) {
         (Ok(Some(pushed)), _) => pushed,
-        (_, Some(task)) => Pushed::NotHere(task),
+        (_, Some(task)) => {
+            if why == Why::New {
+                shared.stats.spawned(Writers::Many);
+            }
+            if sampled() {
+                task.set_due(shared.clock());
+            }
+            Pushed::NotHere(task)
+        }
         (_, None) => unreachable!("a goroutine that was not pushed is still here"),
     }
 }
 
+/// Whether to measure the latency of a goroutine that a thread without a core queues.
+fn sampled() -> bool {
+    std::thread_local! {
+        static UNTIL: Cell<u32> = const { Cell::new(0) };
+    }
+    let next = |until: &Cell<u32>| {
+        let n = until.get();
+        until.set(if n == 0 { SAMPLE - 1 } else { n - 1 });
+        n == 0
+    };
+    UNTIL.try_with(next).unwrap_or(false)
+}
+
 /// A pool's thread from its first core to its end.
 pub(crate) fn main(shared: Arc<Shared>, core: Box<Core>) {
+    as_worker(shared, |worker| {
+        let mut given = Some(core);
+        while let Some(core) = given {
+            worker.hold(core);
+            worker.run();
+            given = worker.shared.threads.wait();
+        }
+    });
+}
+
+/// A pool's thread that never holds a core: `f` is given what runs a goroutine on it.
+pub(crate) fn without_core(shared: &Arc<Shared>, f: impl FnOnce(&dyn Fn(Task, &dyn Schedule))) {
+    as_worker(Arc::clone(shared), |worker| {
+        f(&|task, scheduler| worker.run_one(task, scheduler));
+    });
+}
+
+/// Makes the calling thread one of the pool's while `f` runs.
+fn as_worker(shared: Arc<Shared>, f: impl FnOnce(&Worker)) {
     struct Ended(Arc<Shared>);
     impl Drop for Ended {
         fn drop(&mut self) {
@@ -112,26 +175,55 @@ pub(crate) fn main(shared: Arc<Shared>, core: Box<Core>) {
     let ended = Ended(Arc::clone(&shared));
     hooks::set_scheduler(Some(Arc::new(Hook)));
     let worker = Rc::new(Worker {
+        glimpse: shared.glimpses.add(),
         shared,
         core: RefCell::new(None),
         in_closure: Cell::new(false),
         number: os::thread_number(),
     });
     let _ = WORKER.try_with(|w| w.replace(Some(Rc::clone(&worker))));
-    let mut given = Some(core);
-    while let Some(core) = given {
-        core.held_by(worker.number);
-        worker.core.replace(Some(core));
-        worker.run();
-        given = worker.shared.threads.wait();
-    }
+    coarse::tick();
+    f(&worker);
     let _ = WORKER.try_with(|w| w.take());
     hooks::set_scheduler(None);
+    worker.shared.glimpses.remove(&worker.glimpse);
     drop(worker);
     drop(ended);
 }
 
 impl Worker {
+    /// Takes a core that nobody held.
+    fn hold(&self, core: Box<Core>) {
+        core.held_by(self.number);
+        self.core.replace(Some(core));
+        coarse::tick();
+    }
+
+    /// Runs one goroutine, or its next stretch.
+    fn run_one(&self, task: Task, scheduler: &dyn Schedule) {
+        let identity = task.identity();
+        if let Some((kind, waited)) = identity.end_wait() {
+            self.count(|stats, by| stats.waited(kind, waited, by));
+        }
+        if let Some(at) = task.take_due() {
+            let late = Duration::from_nanos(self.shared.clock().saturating_sub(at));
+            self.count(|stats, by| stats.latency(late, by));
+        }
+        self.glimpse.show(identity);
+        self.in_closure.set(task.is_closure());
+        task.run(scheduler);
+        self.in_closure.set(false);
+        self.glimpse.hide();
+    }
+
+    /// Counts something on the core's counters, or on the pool's.
+    fn count(&self, f: impl FnOnce(&Stats, Writers)) {
+        match &*self.core.borrow() {
+            Some(core) => f(&core.seen.stats, Writers::One),
+            None => f(&self.shared.stats, Writers::Many),
+        }
+    }
+
     /// Runs goroutines until the core is gone.
     fn run(&self) {
         // The pool may have been let go by the monitor while the core was idle.
@@ -141,16 +233,13 @@ impl Worker {
                 if std::mem::take(&mut unwatched) {
                     self.shared.begin_watch();
                 }
-                self.in_closure.set(task.is_closure());
-                task.run(&*self.shared);
-                self.in_closure.set(false);
+                self.run_one(task, &*self.shared);
                 let Some(mut core) = self.core.take() else {
                     // It blocked, and its core has gone on without us.
                     let Some(core) = self.shared.sleep.take() else {
                         return;
                     };
-                    core.held_by(self.number);
-                    self.core.replace(Some(core));
+                    self.hold(core);
                     unwatched = true;
                     continue;
                 };
@@ -183,8 +272,7 @@ impl Worker {
         {
             Some(mut core) => {
                 core.searching = true;
-                core.held_by(self.number);
-                self.core.replace(Some(core));
+                self.hold(core);
                 true
             }
             None => false,
@@ -229,9 +317,17 @@ fn search(core: &mut Core, shared: &Shared) -> Option<Task> {
 /// Lets a thread's core go while the thread sleeps.
 struct Hook;
 
+std::thread_local! {
+    // When the thread began to sleep.
+    static ASLEEP_SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
 impl hooks::Scheduler for Hook {
     fn before_block(&self) {
         let Some(worker) = worker() else { return };
+        enter_running();
+        worker.glimpse.set_blocked(true);
+        let _ = ASLEEP_SINCE.try_with(|since| since.set(Some(Instant::now())));
         let Some(mut core) = worker.core.take() else {
             return;
         };
@@ -248,34 +344,34 @@ impl hooks::Scheduler for Hook {
 
     fn after_block(&self) {
         let Some(worker) = worker() else { return };
+        worker.glimpse.set_blocked(false);
+        let since = ASLEEP_SINCE.try_with(Cell::take).ok().flatten();
+        let site = goroutine::with_running(goroutine::Goroutine::wait_site).flatten();
+        if let (Some(since), Some(site)) = (since, site) {
+            let waited = since.elapsed();
+            let stats = &worker.shared.stats;
+            stats.waited(site.kind, waited, Writers::Many);
+        }
         if worker.core.borrow().is_some() {
             return;
         }
         let Some(mut core) = worker.shared.sleep.take() else {
             return;
         };
-        core.held_by(worker.number);
         core.begin_turn();
-        worker.core.replace(Some(core));
+        worker.hold(core);
         worker.shared.begin_watch();
     }
 }
 
 impl Schedule for Shared {
     fn schedule(&self, task: Task) {
-        match push(self, task, false) {
-            Pushed::Next => {}
-            Pushed::Stealable => self.work_came(),
-            Pushed::NotHere(task) => {
-                self.queues.push(task);
-                self.work_came();
-            }
-        }
+        self.queue(task, Why::Woken);
     }
 
     fn reschedule(&self, task: Task) {
         // It goes behind the others, whom somebody was woken for when they came.
-        if let Pushed::NotHere(task) = push(self, task, true) {
+        if let Pushed::NotHere(task) = push(self, task, Why::Again) {
             self.queues.push(task);
             self.work_came();
         }
@@ -291,5 +387,23 @@ impl Schedule for Shared {
         payload: crate::error::Payload,
     ) {
         (self.on_panic)(identity, payload);
+    }
+
+    fn registry(&self) -> Option<&Registry> {
+        Some(&self.registry)
+    }
+}
+
+impl Shared {
+    /// Puts a goroutine that is due to run into a queue.
+    pub(crate) fn queue(&self, task: Task, why: Why) {
+        match push(self, task, why) {
+            Pushed::Next => {}
+            Pushed::Stealable => self.work_came(),
+            Pushed::NotHere(task) => {
+                self.queues.push(task);
+                self.work_came();
+            }
+        }
     }
 }

@@ -32,7 +32,7 @@ pub fn unique_id() -> u64 {
 /// protocol depends on, and whose statics must outlive a model's iteration.
 pub mod unmodelled {
     #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
-    pub use ::std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+    pub use ::std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
     pub use parking_lot::{Condvar, Mutex, MutexGuard};
 
     /// Starts a thread with a name.
