@@ -35,6 +35,7 @@ mod run;
 #[cfg(feature = "signal")]
 pub mod signal;
 mod tree;
+mod until;
 mod value;
 
 pub use crate::after_func::AfterFunc;

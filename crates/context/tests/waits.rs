@@ -197,6 +197,15 @@ fn an_after_func_runs_once_beside_whoever_cancels() {
 }
 
 #[test]
+fn an_after_func_runs_after_a_timeout() {
+    let (ctx, _cancel) = Context::background().with_timeout(Duration::from_millis(5));
+    let (tx, rx) = mpsc::channel();
+    let theirs = ctx.clone();
+    ctx.after_func(move || tx.send(theirs.err()).unwrap());
+    assert_eq!(rx.recv().unwrap(), Some(EXPIRED));
+}
+
+#[test]
 fn an_after_func_of_an_ended_context_runs_at_once() {
     let (tx, rx) = mpsc::channel();
     let after = ended().after_func(move || tx.send(()).unwrap());

@@ -44,10 +44,6 @@ pub(crate) enum Kind {
         cause: Option<Cause>,
     },
     /// Made with something outside that ends it; how it is printed.
-    #[cfg_attr(
-        not(feature = "signal"),
-        expect(dead_code, reason = "what makes such is a feature")
-    )]
     Source(Box<str>),
     /// Ends with its parent or any of the others.
     Merged(Box<Merged>),
@@ -229,7 +225,6 @@ impl Node {
     }
 
     /// Keeps `thing` until it ends or is dropped.
-    #[cfg_attr(not(feature = "signal"), expect(dead_code, reason = "as above"))]
     pub(crate) fn keep_until_end(&self, thing: Box<dyn Send>) {
         let mut inner = self.inner.lock();
         if self.word.occupy().has_ended() {
