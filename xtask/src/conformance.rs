@@ -29,6 +29,13 @@ const FILES: &[&str] = &[
     "zero",
 ];
 
+/// The file with a test that fails now and then by its own making, against any channel:
+/// `select2` bounds what the process has allocated, while a sender on an unbounded channel may
+/// run ahead of its receiver. Against crossbeam-channel itself a run in four fails. So the
+/// file must pass once in a few runs; each failure is shown.
+const RACY: &str = "golang";
+const RACY_RUNS: u32 = 6;
+
 /// A file that takes longer hangs.
 const TIME_LIMIT: Duration = Duration::from_secs(600);
 
@@ -59,7 +66,14 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         if n == 0 {
             return Err(failed(format!("{file}.rs has no test")));
         }
-        supervise(program, file)?;
+        let mut runs = if *file == RACY { RACY_RUNS } else { 1 };
+        loop {
+            runs -= 1;
+            match supervise(program, file) {
+                Err(failure) if runs > 0 => println!("{file:<14} again: {failure}"),
+                end => break end?,
+            }
+        }
         let took = start.elapsed().as_secs_f64();
         println!("{file:<14} {n:>4} tests passed, {took:>6.1} s");
     }

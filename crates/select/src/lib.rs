@@ -36,14 +36,19 @@
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+mod awaiting;
 mod chan;
+mod closed;
 mod error;
 mod iter;
 mod macros;
+mod many;
 mod permit;
 mod receiver;
 mod select;
 mod sender;
+mod sink;
+mod weak;
 
 use std::time::{Duration, Instant};
 
@@ -54,15 +59,19 @@ use rendez_core::shim::Arc;
 use crate::chan::Chan;
 use crate::receiver::Source;
 
+pub use crate::closed::{Closed, ClosedFuture};
 pub use crate::error::{
     ReadyTimeoutError, RecvError, RecvTimeoutError, SelectTimeoutError, SendError,
     SendTimeoutError, TryReadyError, TryRecvError, TrySelectError, TrySendError,
 };
 pub use crate::iter::{IntoIter, Iter, RecvStream, TryIter};
+pub use crate::many::{Drain, RecvManyFuture, SendManyFuture};
 pub use crate::permit::{Permit, ReserveFuture};
 pub use crate::receiver::{Receiver, RecvFuture};
-pub use crate::select::{Select, SelectedOperation};
+pub use crate::select::{ReadyFuture, Select, SelectFuture, SelectedOperation};
 pub use crate::sender::{SendFuture, Sender};
+pub use crate::sink::SendSink;
+pub use crate::weak::{WeakReceiver, WeakSender};
 
 /// Makes a channel that holds at most `cap` values. With capacity 0 nothing is held: a
 /// send completes when a receiver takes the value (a rendezvous).

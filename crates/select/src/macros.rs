@@ -1,13 +1,17 @@
-//! The select macros: syntax only. They parse the arms, one expansion step each, and
-//! call the drivers of rendez-core.
+//! The select macros: syntax only. They parse the arms and call the drivers of rendez-core.
 //!
 //! ```text
-//! @arms   [mode] [arms so far] [default] (count) rest...   parses one arm a step
-//! @emit   [mode] [arms] [default]                          the expression
+//! @arms   [mode] [arms so far] [default] (count) rest... ,   parses one arm a step
+//! @emit   [mode] [arms] [default]                            the expression
 //! ```
 //!
-//! Each step names its arm's case `case`; names made in different expansion steps are
-//! different names, so they can stand side by side.
+//! A step makes its arm's case and goes on inside of its scope, so that what arms are made
+//! of is evaluated in order and lives until the select ends. Each step names the case
+//! `case`; names made in different expansion steps are different names, so they can stand
+//! side by side.
+//!
+//! A guard ends at `->`, which no fragment may be followed by, so its tokens are matched
+//! one by one: a guard of up to four in the step of its arm, more in a step for each eight.
 
 /// Waits on several operations at once, blocking, and runs the arm of the one that
 /// completes.
@@ -17,6 +21,10 @@
 /// for: a [`Receiver`](crate::Receiver), a wait group's `zero()`, a join handle, or an
 /// `Option` of one, whose `None` is never ready (Go's nil channel).
 ///
+/// An arm may have a guard, `recv(r) if condition -> result => body`. Guards are evaluated
+/// once, in order, on entry; where one is false the arm is never ready and its channel
+/// expression is not evaluated.
+///
 /// - One arm among the ready ones is chosen at random, each with the same probability.
 /// - Without `default` it blocks until an arm is ready. `default` runs if there was an
 ///   instant at which no arm was ready; `default(timeout)` once the time has passed.
@@ -25,6 +33,8 @@
 ///   evaluates every value on entry.)
 /// - A receive on a closed and drained channel, and a send on a closed one, are ready:
 ///   they give an error.
+/// - At least 64 arms are possible; more, or a number known only at run time, take a
+///   [`Select`](crate::Select) or a [`Selector`](crate::Selector).
 ///
 /// # Examples
 ///
@@ -43,7 +53,7 @@
 #[macro_export]
 macro_rules! select {
     ($($arms:tt)*) => {
-        $crate::__select!(@arms [block Fair] [] [] () $($arms)*)
+        $crate::__select!(@arms [block Fair] [] [] () $($arms)* ,)
     };
 }
 
@@ -67,17 +77,23 @@ macro_rules! select {
 #[macro_export]
 macro_rules! select_biased {
     ($($arms:tt)*) => {
-        $crate::__select!(@arms [block Biased] [] [] () $($arms)*)
+        $crate::__select!(@arms [block Biased] [] [] () $($arms)* ,)
     };
 }
 
 /// [`select!`](crate::select!) for async code: the same arms, awaited; bodies may
-/// `.await`.
+/// `.await`. The value of a `send` arm may not.
+///
+/// There is one more kind of arm, `await(future) -> output => body`, for any future. The
+/// future is dropped with the select unless it is a `&mut` to one that is kept elsewhere.
+/// All futures are polled on entry, in random order with the other arms, and whenever the
+/// task is woken.
 ///
 /// # Cancel safety
 ///
 /// Dropped while it waits, it has taken nothing: what an arm had been granted goes to
-/// the next waiter.
+/// the next waiter. The same happens to what an arm had been granted if a future of an
+/// `await` arm completes in the same instant.
 ///
 /// # Examples
 ///
@@ -94,12 +110,17 @@ macro_rules! select_biased {
 /// };
 /// assert_eq!(got, Some(1));
 /// # drop(quit_tx);
+/// let got = select_async! {
+///     recv(rx) -> msg => msg.ok(),
+///     await(std::future::ready(2)) -> two => Some(two),
+/// };
+/// assert_eq!(got, Some(2));
 /// # });
 /// ```
 #[macro_export]
 macro_rules! select_async {
     ($($arms:tt)*) => {
-        $crate::__select!(@arms [await Fair] [] [] () $($arms)*)
+        $crate::__select!(@arms [await Fair] [] [] () $($arms)* ,)
     };
 }
 
@@ -108,7 +129,7 @@ macro_rules! select_async {
 #[macro_export]
 macro_rules! select_biased_async {
     ($($arms:tt)*) => {
-        $crate::__select!(@arms [await Biased] [] [] () $($arms)*)
+        $crate::__select!(@arms [await Biased] [] [] () $($arms)* ,)
     };
 }
 
@@ -117,7 +138,7 @@ macro_rules! select_biased_async {
 #[macro_export]
 macro_rules! crossbeam_channel_internal {
     ($($arms:tt)*) => {
-        $crate::__select!(@arms [block Fair] [] [] () $($arms)*)
+        $crate::__select!(@arms [block Fair] [] [] () $($arms)* ,)
     };
 }
 
@@ -125,46 +146,161 @@ macro_rules! crossbeam_channel_internal {
 #[macro_export]
 macro_rules! __select {
     // All arms are parsed.
-    (@arms $mode:tt $arms:tt $default:tt $n:tt) => {
+    (@arms $mode:tt $arms:tt $default:tt $n:tt $(,)?) => {
         $crate::__select!(@emit $mode $arms $default)
     };
-    // One step per arm. An arm ends with a comma, or with its block, or with the list.
+
+    (@arms [block $order:ident] $arms:tt $default:tt $n:tt await $($rest:tt)*) => {
+        compile_error!("an `await` arm takes `select_async!`")
+    };
+    // An arm ends with a comma, or with its block.
     (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        recv ($receiver:expr $(,)?) -> $result:pat => $body:expr, $($rest:tt)*) => {
-        $crate::__select!(@arms $mode
-            [$($arms)* {recv case (0 $($n)*) ($receiver) ($result) ($body)}]
-            $default ($($n)* + 1) $($rest)*)
+        $kind:ident ($($args:tt)*) -> $result:pat => $body:expr, $($rest:tt)*) => {
+        match $crate::__select!(@end $kind ($($args)*)) {
+            case => {
+                $crate::__select! { @bind $kind case }
+                $crate::__select!(@arms $mode
+                    [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+                    $default ($($n)* + 1) $($rest)*)
+            }
+        }
     };
     (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        recv ($receiver:expr $(,)?) -> $result:pat => $body:block $($rest:tt)*) => {
-        $crate::__select!(@arms $mode
-            [$($arms)* {recv case (0 $($n)*) ($receiver) ($result) ($body)}]
-            $default ($($n)* + 1) $($rest)*)
+        $kind:ident ($($args:tt)*) -> $result:pat => $body:block $($rest:tt)*) => {
+        match $crate::__select!(@end $kind ($($args)*)) {
+            case => {
+                $crate::__select! { @bind $kind case }
+                $crate::__select!(@arms $mode
+                    [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+                    $default ($($n)* + 1) $($rest)*)
+            }
+        }
+    };
+    // With a guard.
+    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $a:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        {
+            let case = $crate::__select!(@if ($a) $kind ($($args)*));
+            $crate::__select! { @bind_if $kind case }
+            $crate::__select!(@arms $mode
+                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+                $default ($($n)* + 1) $($rest)*)
+        }
     };
     (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        recv ($receiver:expr $(,)?) -> $result:pat => $body:expr) => {
-        $crate::__select!(@arms $mode
-            [$($arms)* {recv case (0 $($n)*) ($receiver) ($result) ($body)}]
-            $default ($($n)* + 1))
+        $kind:ident ($($args:tt)*) if $a:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        {
+            let case = $crate::__select!(@if ($a) $kind ($($args)*));
+            $crate::__select! { @bind_if $kind case }
+            $crate::__select!(@arms $mode
+                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+                $default ($($n)* + 1) $($rest)*)
+        }
     };
     (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        send ($sender:expr, $value:expr $(,)?) -> $result:pat => $body:expr, $($rest:tt)*) => {
-        $crate::__select!(@arms $mode
-            [$($arms)* {send case (0 $($n)*) ($sender, $value) ($result) ($body)}]
-            $default ($($n)* + 1) $($rest)*)
+        $kind:ident ($($args:tt)*) if $a:tt $b:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        {
+            let case = $crate::__select!(@if ($a $b) $kind ($($args)*));
+            $crate::__select! { @bind_if $kind case }
+            $crate::__select!(@arms $mode
+                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+                $default ($($n)* + 1) $($rest)*)
+        }
     };
     (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        send ($sender:expr, $value:expr $(,)?) -> $result:pat => $body:block $($rest:tt)*) => {
-        $crate::__select!(@arms $mode
-            [$($arms)* {send case (0 $($n)*) ($sender, $value) ($result) ($body)}]
-            $default ($($n)* + 1) $($rest)*)
+        $kind:ident ($($args:tt)*) if $a:tt $b:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        {
+            let case = $crate::__select!(@if ($a $b) $kind ($($args)*));
+            $crate::__select! { @bind_if $kind case }
+            $crate::__select!(@arms $mode
+                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+                $default ($($n)* + 1) $($rest)*)
+        }
     };
     (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        send ($sender:expr, $value:expr $(,)?) -> $result:pat => $body:expr) => {
-        $crate::__select!(@arms $mode
-            [$($arms)* {send case (0 $($n)*) ($sender, $value) ($result) ($body)}]
-            $default ($($n)* + 1))
+        $kind:ident ($($args:tt)*) if $a:tt $b:tt $c:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        {
+            let case = $crate::__select!(@if ($a $b $c) $kind ($($args)*));
+            $crate::__select! { @bind_if $kind case }
+            $crate::__select!(@arms $mode
+                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+                $default ($($n)* + 1) $($rest)*)
+        }
     };
+    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $a:tt $b:tt $c:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        {
+            let case = $crate::__select!(@if ($a $b $c) $kind ($($args)*));
+            $crate::__select! { @bind_if $kind case }
+            $crate::__select!(@arms $mode
+                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+                $default ($($n)* + 1) $($rest)*)
+        }
+    };
+    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $a:tt $b:tt $c:tt $d:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        {
+            let case = $crate::__select!(@if ($a $b $c $d) $kind ($($args)*));
+            $crate::__select! { @bind_if $kind case }
+            $crate::__select!(@arms $mode
+                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+                $default ($($n)* + 1) $($rest)*)
+        }
+    };
+    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $a:tt $b:tt $c:tt $d:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        {
+            let case = $crate::__select!(@if ($a $b $c $d) $kind ($($args)*));
+            $crate::__select! { @bind_if $kind case }
+            $crate::__select!(@arms $mode
+                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+                $default ($($n)* + 1) $($rest)*)
+        }
+    };
+    (@arms $mode:tt $arms:tt $default:tt $n:tt
+        $kind:ident ($($args:tt)*) if $a:tt $b:tt $c:tt $d:tt $($rest:tt)*) => {
+        $crate::__select!(@long $mode $arms $default $n $kind ($($args)*) ($a $b $c $d) $($rest)*)
+    };
+    (@long $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*) $kind:ident ($($args:tt)*) ($($g:tt)*)
+        -> $result:pat => $body:expr, $($rest:tt)*) => {
+        {
+            let case = $crate::__select!(@if ($($g)*) $kind ($($args)*));
+            $crate::__select! { @bind_if $kind case }
+            $crate::__select!(@arms $mode
+                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+                $default ($($n)* + 1) $($rest)*)
+        }
+    };
+    (@long $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*) $kind:ident ($($args:tt)*) ($($g:tt)*)
+        -> $result:pat => $body:block $($rest:tt)*) => {
+        {
+            let case = $crate::__select!(@if ($($g)*) $kind ($($args)*));
+            $crate::__select! { @bind_if $kind case }
+            $crate::__select!(@arms $mode
+                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+                $default ($($n)* + 1) $($rest)*)
+        }
+    };
+    (@long $mode:tt $arms:tt $default:tt $n:tt $kind:ident $args:tt ($($g:tt)*)
+        $a:tt -> $($rest:tt)*) => {
+        $crate::__select!(@long $mode $arms $default $n $kind $args ($($g)* $a) -> $($rest)*)
+    };
+    (@long $mode:tt $arms:tt $default:tt $n:tt $kind:ident $args:tt ($($g:tt)*)
+        $a:tt $b:tt -> $($rest:tt)*) => {
+        $crate::__select!(@long $mode $arms $default $n $kind $args ($($g)* $a $b) -> $($rest)*)
+    };
+    (@long $mode:tt $arms:tt $default:tt $n:tt $kind:ident $args:tt ($($g:tt)*)
+        $a:tt $b:tt $c:tt -> $($rest:tt)*) => {
+        $crate::__select!(@long $mode $arms $default $n $kind $args ($($g)* $a $b $c) -> $($rest)*)
+    };
+    (@long $mode:tt $arms:tt $default:tt $n:tt $kind:ident $args:tt ($($g:tt)*)
+        $a:tt $b:tt $c:tt $d:tt $($rest:tt)*) => {
+        $crate::__select!(@long $mode $arms $default $n $kind $args ($($g)* $a $b $c $d) $($rest)*)
+    };
+    (@long $($rest:tt)*) => {
+        compile_error!("a guard ends with `->`: `recv(r) if condition -> result => body`")
+    };
+
     (@arms $mode:tt $arms:tt [] $n:tt
         default $(())? => $body:expr, $($rest:tt)*) => {
         $crate::__select!(@arms $mode $arms [now ($body)] $n $($rest)*)
@@ -174,20 +310,12 @@ macro_rules! __select {
         $crate::__select!(@arms $mode $arms [now ($body)] $n $($rest)*)
     };
     (@arms $mode:tt $arms:tt [] $n:tt
-        default $(())? => $body:expr) => {
-        $crate::__select!(@arms $mode $arms [now ($body)] $n)
-    };
-    (@arms $mode:tt $arms:tt [] $n:tt
         default ($timeout:expr $(,)?) => $body:expr, $($rest:tt)*) => {
         $crate::__select!(@arms $mode $arms [later ($timeout) ($body)] $n $($rest)*)
     };
     (@arms $mode:tt $arms:tt [] $n:tt
         default ($timeout:expr $(,)?) => $body:block $($rest:tt)*) => {
         $crate::__select!(@arms $mode $arms [later ($timeout) ($body)] $n $($rest)*)
-    };
-    (@arms $mode:tt $arms:tt [] $n:tt
-        default ($timeout:expr $(,)?) => $body:expr) => {
-        $crate::__select!(@arms $mode $arms [later ($timeout) ($body)] $n)
     };
 
     // What is no arm, said by name.
@@ -207,74 +335,121 @@ macro_rules! __select {
         ))
     };
 
+    // What an arm waits for: its end by reference, its future by value.
+    (@end recv ($receiver:expr $(,)?)) => { &$receiver };
+    (@end send ($sender:expr, $value:expr $(,)?)) => { &$sender };
+    (@end await ($future:expr $(,)?)) => {
+        ::core::option::Option::Some(::core::future::IntoFuture::into_future($future))
+    };
+    (@end $kind:ident ($($args:tt)*)) => {
+        compile_error!(concat!(
+            "expected `recv(receiver)`, `send(sender, value)` or `await(future)`, found `",
+            stringify!($kind($($args)*)), "`",
+        ))
+    };
+    // The same under a guard. Braces around the field: a temporary then lives as long as
+    // the `let` this stands in.
+    (@if ($($guard:tt)*) await $args:tt) => {{
+        let guard: bool = $($guard)*;
+        if guard { $crate::__select!(@end await $args) } else { ::core::option::Option::None }
+    }};
+    (@if ($($guard:tt)*) $kind:ident $args:tt) => {{
+        let guard: bool = $($guard)*;
+        if guard {
+            ::core::option::Option::Some { 0: $crate::__select!(@end $kind $args) }
+        } else {
+            ::core::option::Option::None
+        }
+    }};
+
+    // The case of what an arm waits for.
+    (@bind recv $case:ident) => {
+        let $case = { use $crate::__private::AsCase as _; $case.__case() };
+    };
+    (@bind send $case:ident) => {
+        let $case = { use $crate::__private::AsOffer as _; $case.__offer() };
+    };
+    (@bind await $case:ident) => {
+        let mut $case = ::core::pin::pin!($crate::__private::Awaiting::new($case));
+    };
+    (@bind $kind:ident $case:ident) => {};
+    (@bind_if await $case:ident) => { $crate::__select! { @bind await $case } };
+    (@bind_if $kind:ident $case:ident) => {
+        let $case = match $case {
+            ::core::option::Option::Some($case) => {
+                $crate::__select! { @bind $kind $case }
+                ::core::option::Option::Some($case)
+            }
+            ::core::option::Option::None => ::core::option::Option::None,
+        };
+    };
+
     // The expression.
     (@emit [$wait:ident $order:ident]
-        [$({$kind:ident $case:ident $index:tt ($end:expr $(, $value:expr)?) ($result:pat) ($body:expr)})*]
-        $default:tt) => {
-        match ($(&$end,)*) {
-            ($($case,)*) => {
-                #[allow(unused_imports)]
-                use $crate::__private::{AsCase as _, AsOffer as _};
-                $(let $case = $crate::__select!(@case $kind $case);)*
-                #[allow(unused_variables)]
-                match $crate::__select!(@wait $wait $order $default [$(($case $index))*]) {
-                    ::core::option::Option::Some((arm, outcome)) => {
-                        $(if arm == $index {
-                            let $result =
-                                $crate::__select!(@finish $kind $case outcome $($value)?);
-                            $body
-                        } else)* {
-                            ::core::unreachable!("an arm's number is below the number of arms")
-                        }
-                    }
-                    ::core::option::Option::None => $crate::__select!(@default $default),
+        [$({$kind:ident $case:ident $index:tt $args:tt ($result:pat) ($body:expr)})*]
+        $default:tt) => {{
+        #[allow(unused_variables)]
+        match $crate::__select!(@wait $wait $order $default [$(($kind $case $index))*]) {
+            ::core::option::Option::Some((arm, outcome)) => {
+                $($crate::__select! { @leave $kind $case arm $index })*
+                $(if arm == $index {
+                    let $result = $crate::__select!(@finish $kind $case outcome $args);
+                    $body
+                } else)* {
+                    ::core::unreachable!("an arm's number is below the number of arms")
                 }
             }
+            ::core::option::Option::None => {
+                $($crate::__select! { @leave $kind $case })*
+                $crate::__select!(@default $default)
+            }
         }
-    };
+    }};
 
-    (@case recv $case:ident) => { $case.__case() };
-    (@case send $case:ident) => { $case.__offer() };
+    // Lets go of the futures that have lost, before a body runs.
+    (@leave await $case:ident $($won:tt)*) => { $case.as_mut().leave(); };
+    (@leave $kind:ident $case:ident $($won:tt)*) => {};
 
-    (@finish recv $case:ident $outcome:ident) => {
+    (@finish recv $case:ident $outcome:ident $args:tt) => {
         $crate::__private::Arm::finish(&$case, $outcome)
     };
-    (@finish send $case:ident $outcome:ident $value:expr) => {{
+    (@finish send $case:ident $outcome:ident ($sender:expr, $value:expr $(,)?)) => {{
         // Held while the value is made: if that panics or leaves, the peer is let go.
         let permit = $crate::__private::Offering::permit(&$case, $outcome);
         permit.send($value)
     }};
+    (@finish await $case:ident $outcome:ident $args:tt) => { $case.as_mut().output() };
+    (@finish $kind:ident $case:ident $outcome:ident $args:tt) => { () };
 
-    (@wait block $order:ident [] [$(($case:ident $index:tt))*]) => {
+    (@wait block $order:ident [] [$(($kind:ident $case:ident $index:tt))*]) => {
         $crate::__private::block(&[$(&$case as &dyn $crate::__private::Case),*],
             $crate::__private::Order::$order)
     };
-    (@wait block $order:ident [now $body:tt] [$(($case:ident $index:tt))*]) => {
+    (@wait block $order:ident [now $body:tt] [$(($kind:ident $case:ident $index:tt))*]) => {
         $crate::__private::try_any(&[$(&$case as &dyn $crate::__private::Case),*],
             $crate::__private::Order::$order)
     };
-    (@wait block $order:ident [later ($timeout:expr) $body:tt] [$(($case:ident $index:tt))*]) => {
+    (@wait block $order:ident [later ($timeout:expr) $body:tt]
+        [$(($kind:ident $case:ident $index:tt))*]) => {
         $crate::__private::block_timeout(&[$(&$case as &dyn $crate::__private::Case),*],
             $crate::__private::Order::$order, $timeout)
     };
-    (@wait await $order:ident [now $body:tt] $cases:tt) => {
-        $crate::__select!(@wait block $order [now $body] $cases)
-    };
-    (@wait await $order:ident [] [$(($case:ident $index:tt))*]) => {
-        $crate::__private::wait_async::<_, {0 $(+ $crate::__select!(@one $index))*}>(
-            $crate::__private::Empty$(.and(&$case))*,
+    (@wait await $order:ident $default:tt [$(($kind:ident $case:ident $index:tt))*]) => {
+        $crate::__private::wait_async::<_, _, {0 $(+ $crate::__select!(@one $index))*}>(
+            $crate::__private::Empty$(.and($crate::__select!(@case $kind $case)))*,
+            $crate::__private::NoFuture$(.and($crate::__select!(@future $kind $case)))*,
             $crate::__private::Order::$order,
-            ::core::option::Option::None,
-        ).await
-    };
-    (@wait await $order:ident [later ($timeout:expr) $body:tt] [$(($case:ident $index:tt))*]) => {
-        $crate::__private::wait_async::<_, {0 $(+ $crate::__select!(@one $index))*}>(
-            $crate::__private::Empty$(.and(&$case))*,
-            $crate::__private::Order::$order,
-            ::core::option::Option::Some($timeout),
+            $crate::__select!(@limit $default),
         ).await
     };
     (@one $index:tt) => { 1 };
+    (@case await $case:ident) => { $crate::__private::Elsewhere };
+    (@case $kind:ident $case:ident) => { &$case };
+    (@future await $case:ident) => { $case.as_mut() };
+    (@future $kind:ident $case:ident) => { $crate::__private::Elsewhere };
+    (@limit []) => { $crate::__private::Limit::Never };
+    (@limit [now $body:tt]) => { $crate::__private::Limit::Now };
+    (@limit [later ($timeout:expr) $body:tt]) => { $crate::__private::Limit::after($timeout) };
 
     (@default []) => {
         ::core::unreachable!("a select without default ends with a winner")

@@ -1,20 +1,19 @@
 //! What the macros call. Not public API.
 
 use std::fmt;
-use std::future::Future;
 use std::panic::Location;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rendez_core::case::{Outcome, Probe, Sealed};
 use rendez_core::clock;
 use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Node, Registration};
-use rendez_core::wait::{self, Arms, Pending, Won};
+use rendez_core::wait::{self, Won};
 
 pub use rendez_core::case::{Arm, AsCase, Case};
 pub use rendez_core::wait::{Empty, Order, try_any};
+
+pub use crate::awaiting::{Awaiting, Elsewhere, Limit, NoFuture, wait_async};
 
 use crate::permit::Permit;
 use crate::sender::Sender;
@@ -34,44 +33,6 @@ pub fn block_timeout(cases: &[&dyn Case], order: Order, timeout: Duration) -> Op
         order,
         Location::caller(),
     )
-}
-
-/// Awaits the arm that wins, or the time.
-#[track_caller]
-pub fn wait_async<A: Arms, const N: usize>(
-    arms: A,
-    order: Order,
-    timeout: Option<Duration>,
-) -> WaitFuture<A, N> {
-    let deadline = timeout.and_then(clock::deadline_after);
-    WaitFuture {
-        pending: Pending::new(arms, order, false, Location::caller()),
-        deadline,
-    }
-}
-
-/// What an async select awaits.
-#[must_use = "futures do nothing unless polled"]
-pub struct WaitFuture<A: Arms, const N: usize> {
-    pending: Pending<A, [Node; N]>,
-    deadline: Option<Instant>,
-}
-
-impl<A: Arms, const N: usize> Future for WaitFuture<A, N> {
-    type Output = Option<Won>;
-
-    #[allow(unsafe_code)]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Won>> {
-        let deadline = self.deadline;
-        // SAFETY: the field is pinned with the whole and never moved out.
-        unsafe { self.map_unchecked_mut(|this| &mut this.pending) }.poll_until(cx, deadline)
-    }
-}
-
-impl<A: Arms, const N: usize> fmt::Debug for WaitFuture<A, N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitFuture").finish_non_exhaustive()
-    }
 }
 
 /// What may stand in a `send` arm: a sender, a reference to one, or an `Option` of one.
@@ -125,6 +86,17 @@ impl<T> Offering for OfferCase<'_, T> {
     fn permit(&self, outcome: Outcome) -> Permit<'_, T> {
         match self.0 {
             Some(sender) => sender.permit(outcome),
+            None => unreachable!("an absent arm never wins"),
+        }
+    }
+}
+
+// An arm whose guard is false.
+impl<O: Offering> Offering for Option<O> {
+    type Value = O::Value;
+    fn permit(&self, outcome: Outcome) -> Permit<'_, O::Value> {
+        match self {
+            Some(offer) => offer.permit(outcome),
             None => unreachable!("an absent arm never wins"),
         }
     }

@@ -4,12 +4,16 @@
 //! the value. In between, a receive holds a grant and a send a permit.
 
 use std::fmt;
+use std::future::Future;
 use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use rendez_core::case::{Arm, Case, Outcome};
 use rendez_core::clock;
-use rendez_core::wait::{self, Order, Won};
+use rendez_core::queue::Node;
+use rendez_core::wait::{self, Arms, Order, Pending, Won};
 
 use crate::error::{
     ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError,
@@ -136,10 +140,7 @@ impl<'a> Select<'a> {
     /// If the list is empty.
     #[track_caller]
     pub fn select(&mut self) -> SelectedOperation<'a> {
-        assert!(
-            !self.cases.is_empty(),
-            "no operations have been added to `Select`"
-        );
+        self.assert_not_empty();
         match wait::block_any(&self.cases, None, self.order, Location::caller()) {
             Some(won) => self.selected(won),
             None => unreachable!("a wait without deadline ends with a winner"),
@@ -181,12 +182,50 @@ impl<'a> Select<'a> {
         won.map(|won| self.selected(won)).ok_or(SelectTimeoutError)
     }
 
+    /// The awaiting form of [`select`](Self::select).
+    ///
+    /// # Panics
+    ///
+    /// If the list is empty.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it completes, it has selected nothing: what an operation had been
+    /// granted goes to the next waiter.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # rendez_core::block_on::block_on(async {
+    /// use rendez_select::{Select, bounded};
+    ///
+    /// let (tx, rx) = bounded(1);
+    /// tx.send_async(7).await.unwrap();
+    /// let mut select = Select::new();
+    /// select.recv(&rx);
+    /// assert_eq!(select.select_async().await.recv(&rx), Ok(7));
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn select_async(&mut self) -> SelectFuture<'_, 'a> {
+        self.assert_not_empty();
+        SelectFuture(Waiting::new(self, false, Location::caller()))
+    }
+
     fn selected(&self, (arm, outcome): Won) -> SelectedOperation<'a> {
         SelectedOperation {
             index: self.indices[arm],
             case: self.cases[arm],
             outcome,
         }
+    }
+
+    #[track_caller]
+    fn assert_not_empty(&self) {
+        assert!(
+            !self.cases.is_empty(),
+            "no operations have been added to `Select`"
+        );
     }
 
     /// The index of an operation that is ready, without waiting and without selecting it:
@@ -208,10 +247,7 @@ impl<'a> Select<'a> {
     /// If the list is empty.
     #[track_caller]
     pub fn ready(&mut self) -> usize {
-        assert!(
-            !self.cases.is_empty(),
-            "no operations have been added to `Select`"
-        );
+        self.assert_not_empty();
         match self.ready_by(None, Location::caller()) {
             Some(index) => index,
             None => unreachable!("a wait without deadline ends with a winner"),
@@ -238,6 +274,21 @@ impl<'a> Select<'a> {
     pub fn ready_deadline(&mut self, deadline: Instant) -> Result<usize, ReadyTimeoutError> {
         self.ready_by(Some(deadline), Location::caller())
             .ok_or(ReadyTimeoutError)
+    }
+
+    /// The awaiting form of [`ready`](Self::ready).
+    ///
+    /// # Panics
+    ///
+    /// If the list is empty.
+    ///
+    /// # Cancel safety
+    ///
+    /// It takes nothing, so it can be dropped at any time.
+    #[track_caller]
+    pub fn ready_async(&mut self) -> ReadyFuture<'_, 'a> {
+        self.assert_not_empty();
+        ReadyFuture(Waiting::new(self, true, Location::caller()))
     }
 
     fn ready_by(
@@ -270,6 +321,88 @@ impl Clone for Select<'_> {
 impl fmt::Debug for Select<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad("Select { .. }")
+    }
+}
+
+/// The cases of a list while it is awaited.
+struct Listed<'s, 'a>(&'s [&'a dyn Case]);
+
+impl Arms for Listed<'_, '_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn arm(&self, i: usize) -> &dyn Case {
+        self.0[i]
+    }
+}
+
+/// An awaited list.
+struct Waiting<'s, 'a> {
+    select: &'s Select<'a>,
+    pending: Pending<Listed<'s, 'a>, Box<[Node]>>,
+}
+
+#[allow(unsafe_code)]
+// SAFETY: as for `Select`: it looks, waits and gives back.
+unsafe impl Send for Waiting<'_, '_> {}
+
+impl<'s, 'a> Waiting<'s, 'a> {
+    fn new(select: &'s Select<'a>, watch: bool, location: &'static Location<'static>) -> Self {
+        let arms = Listed(&select.cases);
+        Self {
+            select,
+            pending: Pending::boxed(arms, select.order, watch, location),
+        }
+    }
+
+    #[allow(unsafe_code)]
+    fn poll_won(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Won> {
+        // SAFETY: the field is pinned with the whole and never moved out.
+        unsafe { self.map_unchecked_mut(|this| &mut this.pending) }.poll_won(cx)
+    }
+}
+
+/// What [`Select::select_async`] gives.
+#[must_use = "futures do nothing unless polled"]
+pub struct SelectFuture<'s, 'a>(Waiting<'s, 'a>);
+
+/// What [`Select::ready_async`] gives.
+#[must_use = "futures do nothing unless polled"]
+pub struct ReadyFuture<'s, 'a>(Waiting<'s, 'a>);
+
+impl<'a> Future for SelectFuture<'_, 'a> {
+    type Output = SelectedOperation<'a>;
+
+    #[allow(unsafe_code)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let select = self.0.select;
+        // SAFETY: the field is pinned with the whole and never moved out.
+        let waiting = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
+        waiting.poll_won(cx).map(|won| select.selected(won))
+    }
+}
+
+impl Future for ReadyFuture<'_, '_> {
+    type Output = usize;
+
+    #[allow(unsafe_code)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let select = self.0.select;
+        // SAFETY: the field is pinned with the whole and never moved out.
+        let waiting = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
+        waiting.poll_won(cx).map(|(arm, _)| select.indices[arm])
+    }
+}
+
+impl fmt::Debug for SelectFuture<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("SelectFuture { .. }")
+    }
+}
+
+impl fmt::Debug for ReadyFuture<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("ReadyFuture { .. }")
     }
 }
 

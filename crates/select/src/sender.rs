@@ -104,7 +104,7 @@ impl<T> Sender<T> {
         deadline: Option<Instant>,
         location: &'static Location<'static>,
     ) -> Result<(), SendTimeoutError<T>> {
-        let send = SendSlot::new(&self.chan, value);
+        let send = SendSlot::new(&*self.chan, value);
         match wait::block_on_case(&send, deadline, location) {
             Some(sent) => Ok(sent?),
             None => match send.into_value() {
@@ -137,7 +137,7 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn send_async(&self, value: T) -> SendFuture<'_, T> {
         SendFuture {
-            send: CaseFuture::new(SendSlot::new(&self.chan, value), Location::caller()),
+            send: CaseFuture::new(SendSlot::new(&*self.chan, value), Location::caller()),
             ended: false,
         }
     }
@@ -309,7 +309,7 @@ unsafe impl<T> Case for Sender<T> {
 /// What [`Sender::send_async`] gives.
 #[must_use = "futures do nothing unless polled"]
 pub struct SendFuture<'a, T> {
-    send: CaseFuture<SendSlot<'a, T>>,
+    send: CaseFuture<SendSlot<&'a Chan<T>, T>>,
     // Then the slot is empty: a second round would win a peer and have nothing for it.
     ended: bool,
 }

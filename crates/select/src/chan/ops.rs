@@ -9,6 +9,8 @@
 //!   it holds a permit.
 #![allow(unsafe_code)]
 
+use std::ops::Deref;
+
 use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Claimed, Node, Pair, PairReserve, Queue, Registration};
@@ -325,15 +327,9 @@ impl<T> Chan<T> {
         }
         let mut chan = self.lock();
         let (state, wakes) = chan.parts();
-        if let Some(value) = state.try_recv(wakes) {
-            return TryRecv::Value(value);
-        }
-        if let Some(sender) = state.sendq.claim_first_if(|payload| !payload.is_null()) {
-            if let Some(value) = state.take(sender, wakes) {
-                return TryRecv::Value(value);
-            }
-        }
-        if state.is_drained() {
+        if let Some(value) = state.next(wakes) {
+            TryRecv::Value(value)
+        } else if state.is_drained() {
             TryRecv::Drained
         } else if state.sendq.has_open() {
             TryRecv::Offer
@@ -358,14 +354,14 @@ pub(crate) enum TrySend<T> {
     Closed(T),
 }
 
-/// A send with its value.
-pub(crate) struct SendSlot<'a, T> {
-    chan: &'a Chan<T>,
+/// A send with its value; the channel may be borrowed or owned.
+pub(crate) struct SendSlot<C, T> {
+    chan: C,
     slot: Slot<T>,
 }
 
-impl<'a, T> SendSlot<'a, T> {
-    pub(crate) fn new(chan: &'a Chan<T>, value: T) -> Self {
+impl<C: Deref<Target = Chan<T>>, T> SendSlot<C, T> {
+    pub(crate) fn new(chan: C, value: T) -> Self {
         Self {
             chan,
             slot: Slot::new(Some(value)),
@@ -424,10 +420,10 @@ impl<'a, T> SendSlot<'a, T> {
     }
 }
 
-impl<T> Sealed for SendSlot<'_, T> {}
+impl<C, T> Sealed for SendSlot<C, T> {}
 
 // SAFETY: as for `RecvSlot`.
-unsafe impl<T> Case for SendSlot<'_, T> {
+unsafe impl<C: Deref<Target = Chan<T>>, T> Case for SendSlot<C, T> {
     fn probe(&self) -> Probe {
         self.chan.probe_send()
     }
@@ -459,7 +455,7 @@ unsafe impl<T> Case for SendSlot<'_, T> {
     }
 
     fn dequeue(&self, node: &Node) {
-        dequeue(self.chan, node, |s| &mut s.sendq);
+        dequeue(&self.chan, node, |s| &mut s.sendq);
     }
 
     fn abandon(&self, _: Outcome) {}
@@ -469,7 +465,7 @@ unsafe impl<T> Case for SendSlot<'_, T> {
     }
 }
 
-impl<T> Arm for SendSlot<'_, T> {
+impl<C: Deref<Target = Chan<T>>, T> Arm for SendSlot<C, T> {
     type Output = Result<(), SendError<T>>;
     fn finish(&self, _: Outcome) -> Self::Output {
         // Still in the slot only if the channel was closed.

@@ -61,6 +61,8 @@ pub(crate) struct State<T> {
     pub(crate) sendq: Queue,
     pub(crate) recvq: Queue,
     pub(crate) watchq: Queue,
+    /// Those who wait for sends to become impossible.
+    pub(crate) closeq: Queue,
 }
 
 impl<T> State<T> {
@@ -77,6 +79,7 @@ impl<T> State<T> {
             sendq: Queue::new(),
             recvq: Queue::new(),
             watchq: Queue::new(),
+            closeq: Queue::new(),
         }
     }
 
@@ -143,7 +146,7 @@ impl<T> State<T> {
     }
 
     /// Takes the front, of which the caller knows that it is not promised to another.
-    fn pop_available(&mut self) -> Option<T> {
+    pub(crate) fn pop_available(&mut self) -> Option<T> {
         if self.available() == 0 {
             return None;
         }
@@ -218,6 +221,14 @@ impl<T> State<T> {
         let value = self.pop_available()?;
         self.settle(wakes);
         Some(value)
+    }
+
+    /// As [`try_recv`](Self::try_recv), and from a sender that waits with its value.
+    pub(crate) fn next(&mut self, wakes: &mut WakeList) -> Option<T> {
+        self.try_recv(wakes).or_else(|| {
+            let sender = self.sendq.claim_first_if(|payload| !payload.is_null())?;
+            self.take(sender, wakes)
+        })
     }
 
     /// Takes a value back that was received and not wanted: it is received first.
@@ -322,8 +333,10 @@ impl<T> State<T> {
     /// Restores invariant 4 after sends have become impossible.
     pub(crate) fn end(&mut self, wakes: &mut WakeList) {
         if self.no_sends() {
-            while let Some(sender) = self.sendq.claim() {
-                sender.complete(CLOSED, wakes);
+            for queue in [&mut self.sendq, &mut self.closeq] {
+                while let Some(waiter) = queue.claim() {
+                    waiter.complete(CLOSED, wakes);
+                }
             }
         }
         self.end_if_drained(wakes);
