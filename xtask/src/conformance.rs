@@ -70,7 +70,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         loop {
             runs -= 1;
             match supervise(program, file) {
-                Err(failure) if runs > 0 => println!("{file:<14} again: {failure}"),
+                Err(Failure::Failed(why)) if runs > 0 => println!("{file:<14} once more: {why}"),
                 end => break end?,
             }
         }

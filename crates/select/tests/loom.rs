@@ -329,4 +329,65 @@ fn a_look_held_by_an_offer_that_falls_through_looks_again() {
             looker.join().unwrap();
         },
     );
+
+fn the_last_receiver_releases_those_who_wait_for_that() {
+    model("closed: the last receiver goes", || {
+        let (tx, rx) = bounded::<u8>(0);
+        let dropper = thread::spawn(move || drop(rx));
+        block_on(tx.closed_async());
+        assert!(tx.is_closed());
+        dropper.join().unwrap();
+    });
+}
+
+#[test]
+fn a_weak_handle_is_upgraded_before_the_last_goes_or_never() {
+    model("weak: upgraded against the last sender's drop", || {
+        let (tx, rx) = unbounded();
+        let weak = tx.downgrade();
+        let dropper = thread::spawn(move || drop(tx));
+        if let Some(tx) = weak.upgrade() {
+            assert_eq!(tx.send(3), Ok(()), "the channel is whole again");
+            assert_eq!(rx.try_recv(), Ok(3));
+        }
+        dropper.join().unwrap();
+        assert_eq!(rx.recv(), Err(RecvError));
+    });
+}
+
+#[test]
+fn many_values_pass_as_one_by_one() {
+    model("many: three values through one place", || {
+        let (tx, rx) = bounded(1);
+        let sender = thread::spawn(move || assert_eq!(tx.send_many(0..3), Ok(3)));
+        let mut got = Vec::new();
+        while rx.recv_many(&mut got, 2).is_ok() {}
+        assert_eq!(got, [0, 1, 2]);
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn an_awaited_future_and_a_case_commit_once() {
+    model("select_async: a future completes against a case", || {
+        let (ta, ra) = bounded(1);
+        let (tb, rb) = bounded(1);
+        let a = thread::spawn(move || ta.send(1).unwrap());
+        let b = thread::spawn(move || tb.send(2).unwrap());
+        let got = block_on(async {
+            rendez_select::select_async! {
+                recv(ra) -> v => v.unwrap(),
+                await(rb.recv_async()) -> v => v.unwrap(),
+            }
+        });
+        a.join().unwrap();
+        b.join().unwrap();
+        let left = (ra.try_recv().ok(), rb.try_recv().ok());
+        let rest = if got == 1 {
+            (None, Some(2))
+        } else {
+            (Some(1), None)
+        };
+        assert_eq!(left, rest, "what did not win is still there");
+    });
 }
