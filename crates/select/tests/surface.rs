@@ -324,7 +324,7 @@ fn a_list_made_at_run_time_is_awaited() {
 #[test]
 #[should_panic(expected = "no operations have been added")]
 fn an_empty_list_cannot_be_awaited() {
-    let _ = Select::new().select_async();
+    drop(Select::new().select_async());
 }
 
 #[test]
