@@ -21,6 +21,7 @@ pub mod parker;
 pub mod queue;
 pub mod schedule;
 pub mod shim;
+pub mod standing;
 pub mod wait;
 pub mod waiter;
 pub mod wake;

@@ -536,9 +536,11 @@ impl Queue {
                         payload: links.payload,
                     });
                 }
-                Step::Unlink => {
+                Step::Unlink if waiter.miss(links.arm) => {
                     self.remove(node);
                 }
+                // It waits again by now.
+                Step::Unlink => at = Some(ptr),
                 Step::Hold => {
                     node.edit(|l| l.reserved = true);
                     self.n_reserved += 1;

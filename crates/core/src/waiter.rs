@@ -12,6 +12,7 @@
 //!   └──reserve──▶ RESERVED
 //!
 //!  OPEN, or RESERVED where that may be left ──abort──▶ READY(ABORTED)
+//!  READY ──reopen──▶ OPEN                               standing waiters only
 //! ```
 //!
 //! - **OPEN**: anybody who holds the lock of a queue the waiter stands in may claim it.
@@ -23,6 +24,11 @@
 //!   pass it over. It goes back to OPEN if the offer is dropped.
 //! - **BUSY**: somebody holds the word for a few instructions, to claim two waiters at
 //!   once or to change the wake; others spin.
+//!
+//! **Standing waiters** ([`standing`](crate::standing)) wait again and again and leave their
+//! nodes queued in between. Who comes by such a node while the waiter cannot be claimed
+//! unlinks it as usual, and notes the arm ([`Waiter::miss`]) under a lock under which alone
+//! the waiter is reopened: so the owner learns of it before its next wait, or it is claimed.
 //!
 //! **Two waiters at once** (`claim_both`): a select that stands in queues and meets a
 //! peer must win its own word and the peer's, or neither. Both are held BUSY in the order
@@ -37,7 +43,7 @@
 use std::fmt;
 
 use crate::shim::atomic::{AtomicUsize, Ordering};
-use crate::shim::{UnsafeCell, spin_loop, thread, unique_id};
+use crate::shim::{Mutex, UnsafeCell, spin_loop, thread, unique_id};
 use crate::wake::{Wake, WakeList};
 
 const OPEN: usize = 0;
@@ -57,6 +63,17 @@ pub struct Waiter {
     // Written by the owner before the waiter is queued or while it holds BUSY; taken by
     // the claimer between CLAIMED and READY, or under BUSY.
     wake: UnsafeCell<Option<Wake>>,
+    // Of a waiter whose nodes stay queued while nobody waits. No lock is taken under it.
+    missed: Option<Box<Mutex<Missed>>>,
+}
+
+/// What happened to the nodes of a standing waiter while it could not be claimed.
+#[derive(Debug, Default)]
+struct Missed {
+    /// The arms whose nodes were unlinked because it could not.
+    arms: Vec<usize>,
+    /// Whether an offer has held it: any arm may have been passed over then.
+    reserved: bool,
 }
 
 // SAFETY: `wake` is the only field that is not Sync by itself; the word grants access to
@@ -119,7 +136,70 @@ impl Waiter {
             word: AtomicUsize::new(OPEN),
             id,
             wake: UnsafeCell::new(None),
+            missed: None,
         }
+    }
+
+    /// A waiter whose nodes stay queued between its waits. It begins as one that has given
+    /// up; see [`reopen`](Self::reopen).
+    pub(crate) fn standing() -> Self {
+        Self {
+            word: AtomicUsize::new(READY | ABORTED << ARM),
+            missed: Some(Box::default()),
+            ..Self::many()
+        }
+    }
+
+    /// Begins another wait of a standing waiter that is READY: it can be claimed again, and
+    /// `wake` will be woken. The arms missed until this very moment are added to `missed`;
+    /// whether an offer has held it since the last time.
+    pub(crate) fn reopen(&self, wake: Wake, missed: &mut Vec<usize>) -> bool {
+        debug_assert_eq!(self.word.load(Ordering::Relaxed) & PHASE, READY);
+        // SAFETY: READY: the claimer has left, no other comes, and this is the owner.
+        let spent = self.wake.with_mut(|w| unsafe { (*w).replace(wake) });
+        let reserved = self.take_missed(missed, || self.word.store(OPEN, Ordering::Release));
+        drop(spent);
+        reserved
+    }
+
+    /// Adds the arms missed until now to `missed`; whether an offer has held it since the
+    /// last time.
+    pub(crate) fn collect(&self, missed: &mut Vec<usize>) -> bool {
+        self.take_missed(missed, || {})
+    }
+
+    fn take_missed(&self, missed: &mut Vec<usize>, then: impl FnOnce()) -> bool {
+        let Some(all) = &self.missed else {
+            return false;
+        };
+        let mut all = all.lock();
+        missed.append(&mut all.arms);
+        then();
+        std::mem::take(&mut all.reserved)
+    }
+
+    /// Notes that the node of `arm` is unlinked because the waiter could not be claimed.
+    /// `false` if it can be claimed now: then it must not be unlinked but tried again.
+    pub(crate) fn miss(&self, arm: usize) -> bool {
+        let Some(missed) = &self.missed else {
+            return true;
+        };
+        let mut missed = missed.lock();
+        // ORDERING: `reopen` changes the word under the same lock, so either it comes later
+        // and finds the arm, or this sees the waiter open.
+        let gone = matches!(self.word.load(Ordering::Relaxed) & PHASE, CLAIMED | READY);
+        if gone {
+            missed.arms.push(arm);
+        }
+        gone
+    }
+
+    /// Makes it RESERVED; the caller holds BUSY.
+    fn set_reserved(&self) {
+        if let Some(missed) = &self.missed {
+            missed.lock().reserved = true;
+        }
+        self.word.store(RESERVED, Ordering::Release);
     }
 
     /// The arm that won, once its outcome is visible. Waits out a claim under way.
@@ -212,7 +292,7 @@ impl Waiter {
     /// Lets an offer hold it.
     pub(crate) fn reserve(&self) -> Result<(), Taken> {
         self.hold(|phase| phase == OPEN)?;
-        self.word.store(RESERVED, Ordering::Release);
+        self.set_reserved();
         Ok(())
     }
 
@@ -386,7 +466,7 @@ pub(crate) fn claim_both(
             .0
             .word
             .store(CLAIMED | first.1 << ARM, Ordering::Relaxed),
-        Pairing::Reserve => first.0.word.store(RESERVED, Ordering::Release),
+        Pairing::Reserve => first.0.set_reserved(),
     }
     Ok(())
 }

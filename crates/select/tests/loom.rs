@@ -11,7 +11,7 @@ use rendez_core::block_on::block_on;
 use rendez_core::case::Case;
 use rendez_core::shim::{model, thread};
 use rendez_select::{
-    Receiver, RecvError, Select, Sender, TryRecvError, bounded, select, unbounded,
+    Receiver, RecvError, Select, Selector, Sender, TryRecvError, bounded, select, unbounded,
 };
 
 struct Ignore;
@@ -389,5 +389,58 @@ fn an_awaited_future_and_a_case_commit_once() {
             (Some(1), None)
         };
         assert_eq!(left, rest, "what did not win is still there");
+    });
+}
+
+#[test]
+fn a_selector_misses_nobody_between_its_waits() {
+    model("selector: two waits against two senders", || {
+        let (ta, ra) = bounded(1);
+        let (tb, rb) = bounded(0);
+        let mut selector = Selector::new();
+        selector.add(&ra);
+        selector.add(&rb);
+        // Both are queued, and nobody waits.
+        assert_eq!(selector.try_wait(), None);
+        let a = thread::spawn(move || ta.send(1).unwrap());
+        let b = thread::spawn(move || tb.send(2).unwrap());
+        let (first, second) = (selector.wait().1.unwrap(), selector.wait().1.unwrap());
+        assert_eq!(first + second, 3);
+        a.join().unwrap();
+        b.join().unwrap();
+    });
+}
+
+#[test]
+fn a_selectors_dropped_wait_passes_its_grant_on() {
+    model("selector: a wait is dropped against a send", || {
+        let (tx, rx) = bounded(1);
+        let mut selector = Selector::new();
+        selector.add(&rx);
+        let mut waiting = Box::pin(selector.wait_async());
+        assert!(poll_once(waiting.as_mut()).is_pending());
+        let sender = thread::spawn(move || tx.send(1).unwrap());
+        drop(waiting);
+        assert_eq!(selector.wait(), (0, Ok(1)));
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_selector_and_an_offer_meet() {
+    model("selector: a select offers while another sends", || {
+        let (tx, rx) = bounded(0);
+        let (tx2, rx2) = bounded(1);
+        let mut selector = Selector::new();
+        selector.add(&rx);
+        selector.add(&rx2);
+        let a = thread::spawn(move || {
+            select! { send(tx, 1) -> r => r.unwrap() }
+        });
+        let b = thread::spawn(move || tx2.send(2).unwrap());
+        let (first, second) = (selector.wait().1.unwrap(), selector.wait().1.unwrap());
+        assert_eq!(first + second, 3);
+        a.join().unwrap();
+        b.join().unwrap();
     });
 }
