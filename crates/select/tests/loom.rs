@@ -402,12 +402,14 @@ fn a_selector_misses_nobody_between_its_waits() {
         selector.add(&rb);
         // Both are queued, and nobody waits.
         assert_eq!(selector.try_wait(), None);
+        let keep = (ta.clone(), tb.clone());
         let a = thread::spawn(move || ta.send(1).unwrap());
         let b = thread::spawn(move || tb.send(2).unwrap());
         let (first, second) = (selector.wait().1.unwrap(), selector.wait().1.unwrap());
         assert_eq!(first + second, 3);
         a.join().unwrap();
         b.join().unwrap();
+        drop(keep);
     });
 }
 
@@ -434,6 +436,7 @@ fn a_selector_and_an_offer_meet() {
         let mut selector = Selector::new();
         selector.add(&rx);
         selector.add(&rx2);
+        let keep = (tx.clone(), tx2.clone());
         let a = thread::spawn(move || {
             select! { send(tx, 1) -> r => r.unwrap() }
         });
@@ -442,5 +445,6 @@ fn a_selector_and_an_offer_meet() {
         assert_eq!(first + second, 3);
         a.join().unwrap();
         b.join().unwrap();
+        drop(keep);
     });
 }
