@@ -329,7 +329,9 @@ fn a_look_held_by_an_offer_that_falls_through_looks_again() {
             looker.join().unwrap();
         },
     );
+}
 
+#[test]
 fn the_last_receiver_releases_those_who_wait_for_that() {
     model("closed: the last receiver goes", || {
         let (tx, rx) = bounded::<u8>(0);
