@@ -28,7 +28,7 @@ use std::time::Instant;
 
 use crate::case::Case;
 use crate::clock::{self, Alarm};
-use crate::goroutine::{self, WaitKind, WaitSite};
+use crate::goroutine::{self, WaitKind};
 use crate::hooks;
 use crate::parker::Parker;
 use crate::queue::{Node, Registration};
@@ -229,13 +229,7 @@ impl<C: Case> Standing<C> {
                 break;
             }
         }
-        goroutine::with_running(|g| {
-            g.set_wait_site(Some(WaitSite {
-                kind: WaitKind::Select,
-                location,
-                since: Instant::now(),
-            }));
-        });
+        goroutine::parked(WaitKind::Select, location);
         Poll::Pending
     }
 
