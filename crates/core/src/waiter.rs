@@ -27,7 +27,7 @@
 //!
 //! **Standing waiters** ([`standing`](crate::standing)) wait again and again and leave their
 //! nodes queued in between. Who comes by such a node while the waiter cannot be claimed
-//! unlinks it as usual, and notes the arm ([`Waiter::miss`]) under a lock under which alone
+//! unlinks it as usual, and notes the arm (`Waiter::miss`) under a lock under which alone
 //! the waiter is reopened: so the owner learns of it before its next wait, or it is claimed.
 //!
 //! **Two waiters at once** (`claim_both`): a select that stands in queues and meets a
