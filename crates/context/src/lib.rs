@@ -31,9 +31,13 @@ mod context;
 mod debug;
 mod done;
 mod error;
+#[cfg(feature = "http")]
+pub mod http;
 mod run;
 #[cfg(feature = "signal")]
 pub mod signal;
+#[cfg(feature = "tokio-util")]
+mod token;
 mod tree;
 mod until;
 mod value;
@@ -48,6 +52,8 @@ pub use crate::run::{Run, Sleep};
 pub use crate::signal::{SIGINT, SIGTERM};
 #[cfg(feature = "signal")]
 pub use crate::signal::{SignalReceived, on_signals};
+#[cfg(feature = "tokio-util")]
+pub use crate::token::ContextToken;
 
 /// The README's program, as a test.
 #[cfg(doctest)]
