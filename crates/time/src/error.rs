@@ -3,5 +3,4 @@
 /// The time was up first. See [`timeout`](crate::timeout).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("timed out")]
-#[non_exhaustive]
 pub struct Elapsed;

@@ -11,12 +11,12 @@
 //! - Wakers are cloned, called and dropped outside the lock.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::wheel::{Due, Key, Next, Wheel};
 use crate::shim::{Mutex, exact_timeouts, thread};
+use crate::wake::Wake;
 
 /// More places than this are given back once a burst of alarms has been fired.
 const KEPT: usize = 1024;
@@ -137,11 +137,7 @@ impl Driver {
         drop(state);
         due.sort_unstable_by_key(|&(when, id, _)| (when, id));
         for (_, _, waker) in due.drain(..) {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                // It has been reported; the others' alarms go on. Dropping what somebody
-                // panicked with could panic again.
-                std::mem::forget(payload);
-            }
+            Wake::Task(waker).wake();
         }
         if due.capacity() > KEPT {
             *due = Vec::new();
