@@ -83,6 +83,12 @@ pub unsafe trait Case: Sealed {
     /// Leaves the queue, if `node` still stands in it.
     fn dequeue(&self, node: &Node);
 
+    /// The outcome of a wait that this case has won, standing with `node`. A case made of
+    /// several also takes those that have lost out of their queues.
+    fn won(&self, node: &Node) -> Outcome {
+        node.outcome()
+    }
+
     /// Gives back what `outcome` had taken, so that nothing is lost: a value or a permit
     /// goes to the next waiter.
     fn abandon(&self, outcome: Outcome);
@@ -124,6 +130,9 @@ unsafe impl<C: Case + ?Sized> Case for &C {
     }
     fn dequeue(&self, node: &Node) {
         (**self).dequeue(node);
+    }
+    fn won(&self, node: &Node) -> Outcome {
+        (**self).won(node)
     }
     fn abandon(&self, outcome: Outcome) {
         (**self).abandon(outcome);
@@ -167,6 +176,10 @@ unsafe impl<C: Case> Case for Option<C> {
         if let Some(case) = self {
             case.dequeue(node);
         }
+    }
+    fn won(&self, node: &Node) -> Outcome {
+        self.as_ref()
+            .map_or_else(|| node.outcome(), |case| case.won(node))
     }
     fn abandon(&self, outcome: Outcome) {
         if let Some(case) = self {

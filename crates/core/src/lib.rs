@@ -15,6 +15,7 @@ pub mod block_on;
 pub mod case;
 pub mod clock;
 pub mod countdown;
+pub mod either;
 pub mod goroutine;
 pub mod hooks;
 pub mod parker;

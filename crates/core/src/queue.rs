@@ -70,7 +70,7 @@ impl Node {
     }
 
     /// What its claimer wrote. Meaningful once its waiter is READY for its arm.
-    pub(crate) fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> Outcome {
         // SAFETY: read by the owner after it has seen READY, which the only writer
         // published after writing.
         self.outcome.with(|o| unsafe { *o })

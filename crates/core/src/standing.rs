@@ -289,8 +289,8 @@ impl<C: Case> Standing<C> {
     fn taken(&mut self, arm: usize) -> Won {
         self.now_due(arm);
         let place = self.places[arm].as_ref();
-        let outcome = place.expect("an absent arm never wins").node.outcome();
-        (arm, outcome)
+        let place = place.expect("an absent arm never wins");
+        (arm, place.case.won(&place.node))
     }
 
     /// Looks at the arms that are due, with the waiter closed.

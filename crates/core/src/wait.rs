@@ -322,7 +322,7 @@ impl<'a, A: Arms + ?Sized> Queued<'a, A> {
     fn won(self, arm: usize) -> Won {
         let this = std::mem::ManuallyDrop::new(self);
         leave(this.arms, this.nodes, Some(arm));
-        (arm, this.nodes[arm].outcome())
+        (arm, this.arms.arm(arm).won(&this.nodes[arm]))
     }
 }
 
@@ -344,8 +344,11 @@ fn leave<A: Arms + ?Sized>(arms: &A, nodes: &[Node], winner: Option<usize>) {
 fn give_up<A: Arms + ?Sized>(arms: &A, waiter: &Waiter, nodes: &[Node], watch: bool) {
     let won = waiter.abort(true).ok().flatten();
     leave(arms, nodes, won);
-    if let Some(arm) = won.filter(|_| !watch) {
-        arms.arm(arm).abandon(nodes[arm].outcome());
+    if let Some(arm) = won {
+        let outcome = arms.arm(arm).won(&nodes[arm]);
+        if !watch {
+            arms.arm(arm).abandon(outcome);
+        }
     }
 }
 
@@ -564,7 +567,7 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
         };
         let nodes = this.nodes.as_ref();
         leave(&this.arms, nodes, won);
-        let won = won.map(|arm| (arm, nodes[arm].outcome()));
+        let won = won.map(|arm| (arm, this.arms.arm(arm).won(&nodes[arm])));
         this.waiter = None;
         this.alarm.cancel();
         Poll::Ready(won)

@@ -25,8 +25,8 @@ pub mod prelude {
     pub use rendez_context::{Cancel, Context};
     pub use rendez_pool::{JoinHandle, WaitGroupExt, go, scope};
     pub use rendez_select::{
-        Receiver, Sender, after, bounded, never, select, select_async, select_biased, tick,
-        unbounded,
+        Receiver, Sender, after, bounded, never, oneshot, select, select_async, select_biased,
+        tick, unbounded,
     };
     pub use rendez_sync::{Cond, Mutex, Once, RwLock, Semaphore};
     pub use rendez_time::{Ticker, Timer};

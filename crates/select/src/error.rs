@@ -79,6 +79,64 @@ pub struct TryReadyError;
 #[error("timed out waiting on select")]
 pub struct ReadyTimeoutError;
 
+/// A receive from a [`broadcast`](crate::broadcast()) failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Error)]
+pub enum BroadcastRecvError {
+    /// So many values were overwritten before they were seen. The next receive gives the
+    /// oldest that is left.
+    #[error("receiving from a broadcast channel lagged behind by {0}")]
+    Lagged(u64),
+    /// There will never be anything to receive.
+    #[error("receiving on an empty and disconnected channel")]
+    Disconnected,
+}
+
+/// A receive from a [`broadcast`](crate::broadcast()) that does not wait failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Error)]
+pub enum BroadcastTryRecvError {
+    /// There is nothing to receive now.
+    #[error("receiving on an empty channel")]
+    Empty,
+    /// So many values were overwritten before they were seen.
+    #[error("receiving from a broadcast channel lagged behind by {0}")]
+    Lagged(u64),
+    /// There will never be anything to receive.
+    #[error("receiving on an empty and disconnected channel")]
+    Disconnected,
+}
+
+/// A receive from a [`broadcast`](crate::broadcast()) that waits for a limited time failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Error)]
+pub enum BroadcastRecvTimeoutError {
+    /// The time passed before a value came.
+    #[error("timed out waiting on receive operation")]
+    Timeout,
+    /// So many values were overwritten before they were seen.
+    #[error("receiving from a broadcast channel lagged behind by {0}")]
+    Lagged(u64),
+    /// There will never be anything to receive.
+    #[error("receiving on an empty and disconnected channel")]
+    Disconnected,
+}
+
+impl From<BroadcastRecvError> for BroadcastTryRecvError {
+    fn from(err: BroadcastRecvError) -> Self {
+        match err {
+            BroadcastRecvError::Lagged(n) => Self::Lagged(n),
+            BroadcastRecvError::Disconnected => Self::Disconnected,
+        }
+    }
+}
+
+impl From<BroadcastRecvError> for BroadcastRecvTimeoutError {
+    fn from(err: BroadcastRecvError) -> Self {
+        match err {
+            BroadcastRecvError::Lagged(n) => Self::Lagged(n),
+            BroadcastRecvError::Disconnected => Self::Disconnected,
+        }
+    }
+}
+
 impl<T> fmt::Debug for SendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SendError(..)")

@@ -37,18 +37,24 @@
 #[path = "private.rs"]
 pub mod __private;
 mod awaiting;
+pub mod broadcast;
 mod chan;
 mod closed;
 mod error;
+mod flow;
+mod forms;
+mod guarded;
 mod iter;
 mod macros;
 mod many;
+pub mod oneshot;
 mod permit;
 mod receiver;
 mod select;
 mod selector;
 mod sender;
 mod sink;
+pub mod watch;
 mod weak;
 
 use std::time::{Duration, Instant};
@@ -60,19 +66,23 @@ use rendez_core::shim::Arc;
 use crate::chan::Chan;
 use crate::receiver::Source;
 
+pub use crate::broadcast::{broadcast, broadcast_waiting};
 pub use crate::closed::{Closed, ClosedFuture};
 pub use crate::error::{
     ReadyTimeoutError, RecvError, RecvTimeoutError, SelectTimeoutError, SendError,
     SendTimeoutError, TryReadyError, TryRecvError, TrySelectError, TrySendError,
 };
+pub use crate::flow::{OrDone, OrDoneFuture, merge, or_done, tee};
 pub use crate::iter::{IntoIter, Iter, RecvStream, TryIter};
 pub use crate::many::{Drain, RecvManyFuture, SendManyFuture};
+pub use crate::oneshot::oneshot;
 pub use crate::permit::{Permit, ReserveFuture};
 pub use crate::receiver::{Receiver, RecvFuture};
 pub use crate::select::{ReadyFuture, Select, SelectFuture, SelectedOperation};
 pub use crate::selector::{Selector, SelectorFuture};
 pub use crate::sender::{SendFuture, Sender};
 pub use crate::sink::SendSink;
+pub use crate::watch::watch;
 pub use crate::weak::{WeakReceiver, WeakSender};
 
 /// Makes a channel that holds at most `cap` values. With capacity 0 nothing is held: a

@@ -11,7 +11,8 @@ use rendez_core::block_on::block_on;
 use rendez_core::case::Case;
 use rendez_core::shim::{model, thread};
 use rendez_select::{
-    Receiver, RecvError, Select, Selector, Sender, TryRecvError, bounded, select, unbounded,
+    Receiver, RecvError, Select, Selector, Sender, TryRecvError, bounded, broadcast_waiting,
+    oneshot, or_done, select, unbounded, watch,
 };
 
 struct Ignore;
@@ -448,5 +449,94 @@ fn a_selector_and_an_offer_meet() {
         a.join().unwrap();
         b.join().unwrap();
         drop(keep);
+    });
+}
+
+#[test]
+fn a_oneshot_is_answered_or_given_up() {
+    model("oneshot: send against recv", || {
+        let (tx, rx) = oneshot();
+        let sender = thread::spawn(move || tx.send(1).unwrap());
+        assert_eq!(rx.recv(), Ok(1));
+        sender.join().unwrap();
+    });
+    model("oneshot: send against the receiver's drop", || {
+        let (tx, rx) = oneshot();
+        let value = Arc::new(());
+        let theirs = Arc::clone(&value);
+        let sender = thread::spawn(move || drop(tx.send(theirs)));
+        drop(rx);
+        sender.join().unwrap();
+        assert_eq!(Arc::strong_count(&value), 1, "dropped or given back");
+    });
+    model(
+        "oneshot: a served future is dropped, another receives",
+        || {
+            let (tx, rx) = oneshot();
+            let mut cancelled = Box::pin(rx.recv_async());
+            assert!(poll_once(cancelled.as_mut()).is_pending());
+            let sender = thread::spawn(move || tx.send(1).unwrap());
+            drop(cancelled);
+            assert_eq!(rx.recv(), Ok(1));
+            sender.join().unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_broadcast_serves_everybody() {
+    model("broadcast: a waiting sender, two receivers", || {
+        let (tx, a) = broadcast_waiting(1);
+        let b = tx.subscribe();
+        let sender = thread::spawn(move || {
+            tx.send(1).unwrap();
+            tx.send(2).unwrap();
+        });
+        let other = thread::spawn(move || (b.recv(), b.recv()));
+        assert_eq!((a.recv(), a.recv()), (Ok(1), Ok(2)));
+        assert_eq!(other.join().unwrap(), (Ok(1), Ok(2)));
+        sender.join().unwrap();
+    });
+    model("broadcast: the slowest receiver goes", || {
+        let (tx, a) = broadcast_waiting(1);
+        tx.send(1).unwrap();
+        let b = tx.subscribe();
+        let dropper = thread::spawn(move || drop(a));
+        tx.send(2).unwrap();
+        assert_eq!(b.recv(), Ok(2));
+        dropper.join().unwrap();
+    });
+}
+
+#[test]
+fn a_watcher_sees_the_last() {
+    model("watch: two values against a watcher", || {
+        let (tx, rx) = watch(0);
+        let sender = thread::spawn(move || {
+            tx.send(1).unwrap();
+            tx.send(2).unwrap();
+        });
+        let mut last = 0;
+        while let Ok(value) = rx.changed() {
+            assert!(value > last);
+            last = value;
+        }
+        assert_eq!(last, 2);
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn two_cases_as_one_commit_once() {
+    model("or_done: a value against done", || {
+        let (tx, rx) = bounded(1);
+        let (quit, quitting) = bounded::<()>(0);
+        let a = thread::spawn(move || tx.send(1).unwrap());
+        let b = thread::spawn(move || drop(quit));
+        let got = or_done(rx.clone(), quitting).recv();
+        a.join().unwrap();
+        b.join().unwrap();
+        let left = rx.try_recv();
+        assert!(got == Ok(1) && left.is_err() || got.is_err() && left == Ok(1));
     });
 }

@@ -7,7 +7,7 @@
 //! value is dropped under it.
 
 pub(crate) mod ops;
-mod slot;
+pub(crate) mod slot;
 pub(crate) mod state;
 
 use std::collections::VecDeque;
