@@ -92,7 +92,7 @@ impl Context {
     /// ```
     #[track_caller]
     pub fn with_cancel(&self) -> (Self, Cancel) {
-        self.derive(Kind::Cancel, self.deadline(), Location::caller())
+        self.derive(None, None, Location::caller())
     }
 
     /// A context that also ends at `deadline`, with
@@ -230,14 +230,14 @@ impl Context {
     pub fn merge(contexts: &[&Self]) -> (Self, Cancel) {
         let location = Location::caller();
         let (first, others) = match contexts {
-            [] => return Self::background().derive(Kind::Cancel, None, location),
-            [only] => return only.derive(Kind::Cancel, only.deadline(), location),
+            [] => return Self::background().derive(None, None, location),
+            [only] => return only.derive(None, None, location),
             [first, others @ ..] => (first, others),
         };
         let deadline = contexts.iter().filter_map(|c| c.deadline()).min();
         let others = others.iter().map(|&c| c.clone());
-        let kind = Kind::Merged(Box::new(Merged::new(others)));
-        first.derive(kind, deadline, location)
+        let kind = Kind::Merged(Merged::new(others));
+        first.derive(Some(Box::new(kind)), deadline, location)
     }
 
     fn timed(
@@ -250,12 +250,8 @@ impl Context {
         let inherited = self.deadline();
         // A later one than an ancestor's never comes first.
         let own = deadline.filter(|&d| inherited.is_none_or(|earlier| d <= earlier));
-        let kind = if own.is_none() && cause.is_none() {
-            Kind::Cancel
-        } else {
-            Kind::Deadline { cause }
-        };
-        let (ctx, cancel) = self.derive(kind, own.or(inherited), made_at);
+        let kind = cause.map(|cause| Box::new(Kind::TimeoutCause(cause)));
+        let (ctx, cancel) = self.derive(kind, own, made_at);
         if let (Some(deadline), Repr::Node(node)) = (own, &ctx.repr) {
             if deadline <= now {
                 end::end(node, Why::Expired);
@@ -270,7 +266,7 @@ impl Context {
 
     pub(crate) fn derive(
         &self,
-        kind: Kind,
+        kind: Option<Box<Kind>>,
         deadline: Option<Instant>,
         made_at: &'static Location<'static>,
     ) -> (Self, Cancel) {
@@ -344,7 +340,7 @@ impl Context {
     /// When the context ends at the latest: its own deadline or an ancestor's, whichever is
     /// earlier.
     pub fn deadline(&self) -> Option<Instant> {
-        self.node()?.deadline
+        self.node()?.deadline()
     }
 
     /// The time left until [`deadline`](Self::deadline), zero once it has passed.
@@ -363,7 +359,7 @@ impl Context {
         loop {
             at = match &at.repr {
                 Repr::Node(node) => {
-                    if let Kind::Merged(merged) = &node.kind {
+                    if let Some(merged) = node.merged() {
                         later.extend(merged.others.iter().rev().map(|(c, _)| c));
                     }
                     &node.parent

@@ -45,17 +45,17 @@ impl fmt::Debug for Context {
 }
 
 fn link(node: &Node, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match (&node.kind, node.deadline) {
-        (Kind::Deadline { .. }, Some(deadline)) => {
+    match (node.kind.as_deref(), node.deadline) {
+        (Some(Kind::TimeoutCause(_)) | None, Some(deadline)) => {
             let now = clock::now();
             match deadline.checked_duration_since(now) {
                 Some(left) => write!(f, ".WithDeadline(in {left:?})"),
                 None => write!(f, ".WithDeadline({:?} ago)", now - deadline),
             }
         }
-        (Kind::Deadline { .. } | Kind::Cancel, _) => f.write_str(".WithCancel"),
-        (Kind::Source(printed), _) => f.write_str(printed),
-        (Kind::Merged(merged), _) => {
+        (Some(Kind::TimeoutCause(_)) | None, None) => f.write_str(".WithCancel"),
+        (Some(Kind::Source(printed)), _) => f.write_str(printed),
+        (Some(Kind::Merged(merged)), _) => {
             f.write_str(".Merge(")?;
             for (i, (other, _)) in merged.others.iter().enumerate() {
                 let comma = if i == 0 { "" } else { ", " };

@@ -95,8 +95,9 @@ impl Context {
     /// use rendez_context::{Context, ContextError};
     /// use std::time::Duration;
     ///
+    /// assert_eq!(Context::background().sleep(Duration::from_millis(1)), Ok(()));
+    ///
     /// let (ctx, _cancel) = Context::background().with_timeout(Duration::from_millis(1));
-    /// assert_eq!(ctx.sleep(Duration::ZERO), Ok(()));
     /// assert_eq!(ctx.sleep(Duration::MAX), Err(ContextError::DeadlineExceeded));
     /// ```
     #[track_caller]

@@ -94,7 +94,7 @@ impl Context {
 
     fn until_polled(source: Source, name: &str, made_at: &'static Location<'static>) -> Self {
         let kind = Kind::Source(format!(".Until({name})").into());
-        let (ctx, cancel) = Self::background().derive(kind, None, made_at);
+        let (ctx, cancel) = Self::background().derive(Some(Box::new(kind)), None, made_at);
         let driver = Arc::new(Driver {
             slot: Mutex::new(Slot::Polled(Meanwhile::Nothing)),
             node: ctx.shared_node().map(Arc::downgrade).unwrap_or_default(),

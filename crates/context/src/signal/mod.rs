@@ -63,7 +63,7 @@ pub fn on_signals(
     let signals: BTreeSet<i32> = signals.into_iter().collect();
     let names: Vec<_> = signals.iter().map(|&s| Name(s).to_string()).collect();
     let kind = Kind::Source(format!(".OnSignals([{}])", names.join(" ")).into());
-    let (ctx, cancel) = parent.derive(kind, parent.deadline(), made_at);
+    let (ctx, cancel) = parent.derive(Some(Box::new(kind)), None, made_at);
     if let Some(node) = ctx.shared_node().filter(|node| node.err().is_none()) {
         let place = watch::Place::take(signals, Arc::downgrade(node), made_at)?;
         node.keep_until_end(Box::new(place));

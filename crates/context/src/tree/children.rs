@@ -125,6 +125,10 @@ impl Children {
         Drain(self.head.take())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.is_none()
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         let mut n = 0;

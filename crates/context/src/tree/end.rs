@@ -10,7 +10,7 @@ use rendez_core::shim::{Arc, MutexGuard};
 use rendez_core::wake::WakeList;
 
 use super::children::Drain;
-use super::node::{Func, Given, Inner, Kind, Node};
+use super::node::{Func, Given, Inner, Node};
 use super::word::{Linked, Why};
 
 /// Ends `node` as `why` says, and every descendant with it. Returns whether this call did:
@@ -31,14 +31,14 @@ pub(crate) fn end(node: &Node, why: Why) -> bool {
 /// As [`end`], with a cause that the node keeps.
 pub(crate) fn end_given(node: &Node, given: Given) -> bool {
     hooks::switch_point();
-    end_locked(node, Why::Given, Some(Box::new(given)))
+    end_locked(node, Why::Given, Some(given))
 }
 
-fn end_locked(node: &Node, why: Why, given: Option<Box<Given>>) -> bool {
+fn end_locked(node: &Node, why: Why, given: Option<Given>) -> bool {
     // Declared before the path, so dropped after it: all locks are released then.
     let mut after = After::default();
     let mut path = Path(Vec::new());
-    let inner = node.inner.lock();
+    let mut inner = node.inner.lock();
     if node.word.occupy().has_ended() {
         // The lock was free, so whoever ended it has finished with its descendants.
         drop(inner);
@@ -46,7 +46,7 @@ fn end_locked(node: &Node, why: Why, given: Option<Box<Given>>) -> bool {
         return false;
     }
     if let Some(given) = given {
-        node.keep(given);
+        inner.rare().keep(given);
     }
     settle(node, inner, why, &mut path, &mut after);
     descend(Why::WithParent(why.err()), &mut path, &mut after);
@@ -106,34 +106,39 @@ impl Drop for Path<'_> {
     }
 }
 
-/// Ends `node`, which lives and whose lock is held, and collects whom that concerns.
+/// Ends `node`, which lives and whose lock is held, and collects whom that concerns. Whether
+/// it has children, and so is on the path now; if not, its lock is released.
 fn settle<'a>(
     node: &'a Node,
     mut inner: MutexGuard<'a, Inner>,
     why: Why,
     path: &mut Path<'a>,
     after: &mut After,
-) {
+) -> bool {
     node.word.end_occupied(why);
     while let Some(waiter) = inner.waiters.claim() {
         waiter.complete(Outcome(0), &mut after.wakes);
     }
-    if let Kind::Deadline { .. } = node.kind {
+    if node.deadline.is_some() {
         after.alarms.push(std::mem::take(&mut inner.alarm));
     }
-    if let Some(funcs) = inner.funcs.take() {
-        after.funcs.0.push(*funcs);
+    if let Some(rare) = &mut inner.rare {
+        after.funcs.0.push(std::mem::take(&mut rare.funcs));
+        after.kept.extend(rare.kept.take());
+        // `None`, if it is being dropped and leaves by itself.
+        let merged = rare.merged.take().and_then(|node| node.upgrade());
+        after.merged.0.extend(merged);
     }
-    after.kept.extend(inner.kept.take());
-    // `None`, if it is being dropped and leaves by itself.
-    let merged = inner.merged.take().and_then(|node| node.upgrade());
-    after.merged.0.extend(merged);
+    if inner.children.is_empty() {
+        return false;
+    }
     let children = inner.children.drain();
     path.0.push(Level {
         node,
         _inner: inner,
         children,
     });
+    true
 }
 
 /// Ends all that is below the one node on the path.
@@ -162,7 +167,9 @@ fn descend(why: Why, path: &mut Path<'_>, after: &mut After) {
                     let_go(child);
                 } else {
                     child.note_parent(link);
-                    settle(child, inner, why, path, after);
+                    if !settle(child, inner, why, path, after) {
+                        let_go(child);
+                    }
                 }
             }
         }
@@ -172,7 +179,7 @@ fn descend(why: Why, path: &mut Path<'_>, after: &mut After) {
 /// The last access to a child that is in its parent's list no more.
 fn let_go(child: &Node) {
     // A merged node stands in other lists too: it leaves all of them under their locks.
-    if !child.is_merged() {
+    if child.merged().is_none() {
         child.word.clear_linked();
     }
 }

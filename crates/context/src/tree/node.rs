@@ -9,7 +9,7 @@ use rendez_core::case::Outcome;
 use rendez_core::clock::Alarm;
 use rendez_core::queue::{Node as Place, Queue, Registration};
 use rendez_core::shim::atomic::{AtomicUsize, Ordering};
-use rendez_core::shim::{Arc, Mutex, OnceLock, Weak, unique_id};
+use rendez_core::shim::{Arc, Mutex, Weak, unique_id};
 
 use super::children::{Children, Link};
 use super::word::{Linked, State, Why, Word};
@@ -20,33 +20,31 @@ use crate::error::{Canceled, Cause, ContextError};
 pub(crate) type Func = Box<dyn FnOnce() + Send>;
 
 /// One context that can end.
+///
+/// Kept small: a program may have a hundred thousand of them. What few have is boxed.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(super) word: Word,
     link: Link,
     pub(crate) parent: Context,
-    /// Its own deadline or the nearest inherited one.
+    /// Its own, if it has one; that is no later than any above it.
     pub(crate) deadline: Option<Instant>,
-    pub(crate) kind: Kind,
+    /// `None` for one that is cancelled, or has a deadline, and no more.
+    pub(crate) kind: Option<Box<Kind>>,
     made_at: &'static Location<'static>,
-    // Written under the lock before the word says GIVEN.
-    given: OnceLock<Box<Given>>,
     // Guards what `Inner` holds. Order: after every ancestor's.
     pub(super) inner: Mutex<Inner>,
 }
 
-/// What a node is, beside cancellable.
+/// What few nodes are.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    Cancel,
-    /// Made with a deadline that counts, or with a cause for when any does.
-    Deadline {
-        cause: Option<Cause>,
-    },
+    /// Made with a cause for when a deadline ends it.
+    TimeoutCause(Cause),
     /// Made with something outside that ends it; how it is printed.
     Source(Box<str>),
     /// Ends with its parent or any of the others.
-    Merged(Box<Merged>),
+    Merged(Merged),
 }
 
 /// The parents of a merged node beyond the first.
@@ -79,13 +77,34 @@ pub(crate) struct Inner {
     pub(super) waiters: Queue,
     pub(super) children: Children,
     pub(super) alarm: Alarm,
-    // What is needed only until it ends.
+    pub(super) rare: Option<Box<Rare>>,
+}
+
+/// What few nodes have.
+#[derive(Default)]
+pub(crate) struct Rare {
+    // Written before the word says GIVEN, and never after.
+    given: Option<Given>,
+    /// What is needed only until it ends.
     pub(super) kept: Option<Box<dyn Send>>,
-    // Of a merged node, itself: whoever ends it through one parent has the others let it go.
+    /// Of a merged node, itself: whoever ends it through one parent has the others let it go.
     pub(super) merged: Option<Weak<Node>>,
-    // By the order in which they came.
-    #[expect(clippy::box_collection, reason = "most contexts have none")]
-    pub(super) funcs: Option<Box<BTreeMap<u64, Func>>>,
+    /// What its end starts, by the order in which they came.
+    pub(super) funcs: BTreeMap<u64, Func>,
+}
+
+impl Rare {
+    /// Keeps the cause given; the node lives.
+    pub(super) fn keep(&mut self, given: Given) {
+        debug_assert!(self.given.is_none(), "a node ends once");
+        self.given = Some(given);
+    }
+}
+
+impl Inner {
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
 }
 
 impl std::fmt::Debug for Inner {
@@ -98,7 +117,7 @@ impl Node {
     /// A node that lives, in no list yet.
     pub(crate) fn new(
         parent: Context,
-        kind: Kind,
+        kind: Option<Box<Kind>>,
         deadline: Option<Instant>,
         made_at: &'static Location<'static>,
     ) -> Self {
@@ -109,7 +128,6 @@ impl Node {
             deadline,
             kind,
             made_at,
-            given: OnceLock::new(),
             inner: Mutex::new(Inner::default()),
         }
     }
@@ -119,6 +137,17 @@ impl Node {
         self.word.load()
     }
 
+    /// Its own deadline or the nearest above, which is the earliest.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let mut node = self;
+        loop {
+            if node.deadline.is_some() {
+                return node.deadline;
+            }
+            node = node.parent.node()?;
+        }
+    }
+
     #[inline]
     pub(crate) fn err(&self) -> Option<ContextError> {
         self.word.load().err()
@@ -126,10 +155,7 @@ impl Node {
 
     /// Each parent that can end, with this node's link in its list.
     fn parents(&self) -> impl Iterator<Item = (&Node, &Link)> {
-        let others: &[(Context, Link)] = match &self.kind {
-            Kind::Merged(merged) => &merged.others,
-            _ => &[],
-        };
+        let others: &[(Context, Link)] = self.merged().map_or(&[], |merged| &merged.others);
         let first = self.parent.node().map(|parent| (parent, &self.link));
         first.into_iter().chain(
             others
@@ -138,18 +164,21 @@ impl Node {
         )
     }
 
-    pub(super) fn is_merged(&self) -> bool {
-        matches!(self.kind, Kind::Merged(_))
+    pub(crate) fn merged(&self) -> Option<&Merged> {
+        match self.kind.as_deref() {
+            Some(Kind::Merged(merged)) => Some(merged),
+            _ => None,
+        }
     }
 
     /// Puts it into its parents' lists, or ends it if one of them has ended.
     #[allow(unsafe_code)]
     pub(crate) fn join(self: &Arc<Self>) {
-        if self.is_merged() {
+        if self.merged().is_some() {
             // Several may want to end it: never without its lock.
             let mut inner = self.inner.lock();
             self.word.occupy();
-            inner.merged = Some(Arc::downgrade(self));
+            inner.rare().merged = Some(Arc::downgrade(self));
         }
         for (parent, link) in self.parents() {
             let ended = {
@@ -185,7 +214,7 @@ impl Node {
 
     /// Notes which parent ends it; the caller holds its lock.
     pub(super) fn note_parent(&self, link: &Link) {
-        if let Kind::Merged(merged) = &self.kind {
+        if let Some(merged) = self.merged() {
             let by = merged
                 .others
                 .iter()
@@ -207,10 +236,10 @@ impl Node {
         self.word.clear_linked();
     }
 
-    /// Keeps the cause given; the caller holds the lock and has found the node living.
-    pub(super) fn keep(&self, given: Box<Given>) {
-        let kept = self.given.set(given);
-        debug_assert!(kept.is_ok(), "a node ends once");
+    /// The cause given, and where.
+    fn given<R>(&self, get: impl FnOnce(&Given) -> R) -> Option<R> {
+        let inner = self.inner.lock();
+        inner.rare.as_ref()?.given.as_ref().map(get)
     }
 
     /// Sets the alarm for its deadline, unless it has ended.
@@ -231,7 +260,7 @@ impl Node {
             drop(inner);
             drop(thing);
         } else {
-            inner.kept = Some(thing);
+            inner.rare().kept = Some(thing);
         }
     }
 
@@ -242,13 +271,13 @@ impl Node {
             return Err(func);
         }
         let key = unique_id();
-        inner.funcs.get_or_insert_default().insert(key, func);
+        inner.rare().funcs.insert(key, func);
         Ok(key)
     }
 
     /// Takes it back, unless it has been started or taken back.
     pub(crate) fn take_func(&self, key: u64) -> Option<Func> {
-        self.inner.lock().funcs.as_mut()?.remove(&key)
+        self.inner.lock().rare.as_mut()?.funcs.remove(&key)
     }
 
     /// Queues a waiter, or serves it if the node has ended.
@@ -278,7 +307,7 @@ impl Node {
     /// How many contexts stand in its list.
     pub(crate) fn n_children(&self) -> usize {
         let inner = self.inner.lock();
-        inner.children.len() + inner.funcs.as_ref().map_or(0, |funcs| funcs.len())
+        inner.children.len() + inner.rare.as_ref().map_or(0, |rare| rare.funcs.len())
     }
 
     /// Who ended it, going up to the node where it began.
@@ -290,7 +319,7 @@ impl Node {
         let mut of_timeout = None;
         loop {
             let why = node.state().why()?;
-            if let Kind::Deadline { cause: Some(cause) } = &node.kind {
+            if let Some(Kind::TimeoutCause(cause)) = node.kind.as_deref() {
                 of_timeout = Some(cause);
             }
             let timed_out = |cause: Option<&Cause>| match cause {
@@ -303,7 +332,7 @@ impl Node {
                     at: node.made_at,
                     dropped: true,
                 }),
-                Why::Given => Arc::clone(&node.given.get()?.cause),
+                Why::Given => node.given(|given| Arc::clone(&given.cause))?,
                 Why::Expired => timed_out(of_timeout),
                 Why::WithParent(_) => {
                     node = node.ended_by()?;
@@ -320,7 +349,7 @@ impl Node {
             match node.state().why()? {
                 Why::At(at) => return Some(at),
                 Why::Dropped => return Some(node.made_at),
-                Why::Given => return Some(node.given.get()?.at),
+                Why::Given => return node.given(|given| given.at),
                 Why::Expired => return None,
                 Why::WithParent(_) => node = node.ended_by()?,
             }
@@ -329,12 +358,12 @@ impl Node {
 
     /// The parent it ended with.
     fn ended_by(&self) -> Option<&Node> {
-        match &self.kind {
-            Kind::Merged(merged) => match merged.ended_by.load(Ordering::Relaxed) {
+        match self.merged() {
+            Some(merged) => match merged.ended_by.load(Ordering::Relaxed) {
                 0 => self.parent.node(),
                 i => merged.others[i - 1].0.node(),
             },
-            _ => self.parent.node(),
+            None => self.parent.node(),
         }
     }
 }
