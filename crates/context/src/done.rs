@@ -123,13 +123,14 @@ impl Clone for Done<'_> {
     }
 }
 
-impl AsCase for Done<'_> {
+// The case lasts as long as the context, not only as this `Done`.
+impl<'c> AsCase for Done<'c> {
     type Case<'a>
-        = Ended<'a>
+        = Ended<'c>
     where
         Self: 'a;
 
-    fn __case(&self) -> Ended<'_> {
+    fn __case(&self) -> Ended<'c> {
         self.ended
     }
 }

@@ -14,6 +14,7 @@
 //! ```
 
 pub use rendez_context as context;
+pub use rendez_errgroup as errgroup;
 pub use rendez_pool as pool;
 pub use rendez_select as select;
 pub use rendez_sync as sync;
@@ -23,12 +24,13 @@ pub use rendez_waitgroup as waitgroup;
 /// The names that most programs use.
 pub mod prelude {
     pub use rendez_context::{Cancel, Context};
+    pub use rendez_errgroup::Group;
     pub use rendez_pool::{JoinHandle, WaitGroupExt, go, scope};
     pub use rendez_select::{
         Receiver, Sender, after, bounded, never, oneshot, select, select_async, select_biased,
         tick, unbounded,
     };
-    pub use rendez_sync::{Cond, Map, Mutex, Once, RwLock, Semaphore, SingleFlight};
+    pub use rendez_sync::{Cond, Mutex, Once, RwLock, Semaphore};
     pub use rendez_time::{Ticker, Timer};
     pub use rendez_waitgroup::WaitGroup;
 }

@@ -1,7 +1,8 @@
 //! The programs that measure: ours with the Rust peers, and Go's. Both speak the same two
 //! commands (see `crates/bench/src/main.rs`).
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{MS, SAMPLES};
@@ -45,9 +46,13 @@ pub(crate) fn go() -> Result<Option<Program>, Failure> {
     let path = root()
         .join("target")
         .join(format!("go-bench{}", std::env::consts::EXE_SUFFIX));
-    let mut build = Command::new(go);
+    let mut build = Command::new(&go);
+    build.arg("build");
+    if let Some(modfile) = x_sync(&go)? {
+        build.args(["-tags", "xsync"]).arg("-modfile").arg(modfile);
+    }
     build
-        .args(["build", "-o"])
+        .arg("-o")
         .arg(&path)
         .arg(".")
         .current_dir(root().join("crates").join("bench").join("go"))
@@ -58,6 +63,37 @@ pub(crate) fn go() -> Result<Option<Program>, Failure> {
         ]);
     run(&mut build)?;
     Ok(Some(Program { path }))
+}
+
+/// Go's distribution has a copy of x/sync, for its own tools: makes it a module under `target/`
+/// that our program can name, and gives the `go.mod` that does. `None` if it has none.
+fn x_sync(go: &Path) -> Result<Option<PathBuf>, Failure> {
+    let go_root = output(Command::new(go).args(["env", "GOROOT"]))?;
+    let vendored = Path::new(go_root.trim()).join("src/cmd/vendor/golang.org/x/sync");
+    let folder = root().join("target").join("go-x-sync");
+    let errgroup = folder.join("errgroup");
+    let io = |e| failed(format!("cannot copy {}: {e}", vendored.display()));
+    let Ok(files) = fs::read_dir(vendored.join("errgroup")) else {
+        return Ok(None);
+    };
+    fs::create_dir_all(&errgroup).map_err(io)?;
+    for file in files {
+        let file = file.map_err(io)?;
+        fs::copy(file.path(), errgroup.join(file.file_name())).map_err(io)?;
+    }
+    let module = "golang.org/x/sync";
+    fs::write(
+        folder.join("go.mod"),
+        format!("module {module}\n\ngo 1.25\n"),
+    )
+    .map_err(io)?;
+    let modfile = folder.join("bench.mod");
+    let at = folder.display();
+    let text = format!(
+        "module bench\n\ngo 1.25\n\nrequire {module} v0.0.0\n\nreplace {module} => \"{at}\"\n"
+    );
+    fs::write(&modfile, text).map_err(io)?;
+    Ok(Some(modfile))
 }
 
 fn is_new_enough(go: &PathBuf) -> bool {

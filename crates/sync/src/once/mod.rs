@@ -16,12 +16,10 @@ use std::task::{Context, Poll, ready};
 
 pub use self::cell::{GetOrInitFuture, GetOrTryInitFuture, OnceCell};
 pub use self::func::{once_func, once_value};
-pub(crate) use self::gate::OnPanic;
-use self::gate::{Entered, Gate};
+use self::gate::{Entered, Gate, OnPanic};
 pub use self::lazy::Lazy;
-pub(crate) use self::running::{Ran, Running};
+use self::running::{Ran, Running};
 use crate::late::const_new;
-use crate::work::Work;
 
 /// A thing that happens at most once, however many ask for it.
 ///
@@ -77,8 +75,7 @@ impl Once {
         }
     }
 
-    /// Runs a future, or the one that a closure makes, if nothing has run yet; awaits
-    /// another that runs.
+    /// Runs the future that `f` makes if nothing has run yet; awaits another that runs.
     ///
     /// # Panics
     ///
@@ -99,13 +96,13 @@ impl Once {
     /// # });
     /// ```
     #[track_caller]
-    pub fn call_once_async<M, W>(&self, work: W) -> CallOnceFuture<'_, M, W>
+    pub fn call_once_async<F, Fut>(&self, f: F) -> CallOnceFuture<'_, F, Fut>
     where
-        W: Work<M>,
-        W::Future: Future<Output = ()>,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = ()>,
     {
         CallOnceFuture {
-            running: Running::new(&self.gate, work, OnPanic::Fail, Location::caller()),
+            running: Running::new(&self.gate, f, OnPanic::Fail, Location::caller()),
         }
     }
 
@@ -138,14 +135,14 @@ impl fmt::Debug for Once {
 
 /// What [`Once::call_once_async`] gives.
 #[must_use = "futures do nothing unless polled"]
-pub struct CallOnceFuture<'a, M, W: Work<M>> {
-    running: Running<'a, M, W>,
+pub struct CallOnceFuture<'a, F, Fut> {
+    running: Running<'a, F, Fut>,
 }
 
-impl<M, W> Future for CallOnceFuture<'_, M, W>
+impl<F, Fut> Future for CallOnceFuture<'_, F, Fut>
 where
-    W: Work<M>,
-    W::Future: Future<Output = ()>,
+    F: FnOnce() -> Fut,
+    Fut: Future<Output = ()>,
 {
     type Output = ();
 
@@ -162,7 +159,7 @@ where
     }
 }
 
-impl<M, W: Work<M>> fmt::Debug for CallOnceFuture<'_, M, W> {
+impl<F, Fut> fmt::Debug for CallOnceFuture<'_, F, Fut> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallOnceFuture").finish_non_exhaustive()
     }

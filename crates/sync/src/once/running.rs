@@ -9,9 +9,6 @@ use std::task::{Context, Poll, ready};
 use rendez_core::wait::CaseFuture;
 
 use super::gate::{Enter, Entered, Gate, OnPanic, Turn};
-use crate::work::Work;
-
-type Output<M, W> = <<W as Work<M>>::Future as Future>::Output;
 
 /// How such a wait ends.
 pub(crate) enum Ran<'a, T> {
@@ -21,13 +18,13 @@ pub(crate) enum Ran<'a, T> {
     Failed,
 }
 
-/// Waits for the turn, then runs the work. Dropped, it passes the turn on.
-pub(crate) struct Running<'a, M, W: Work<M>> {
+/// Waits for the turn, then runs the future that `f` makes. Dropped, it passes the turn on.
+pub(crate) struct Running<'a, F, Fut> {
     gate: &'a Gate,
     location: &'static Location<'static>,
     on_panic: OnPanic,
-    work: Option<W>,
-    stage: Stage<'a, W::Future>,
+    f: Option<F>,
+    stage: Stage<'a, Fut>,
 }
 
 enum Stage<'a, Fut> {
@@ -40,11 +37,15 @@ enum Stage<'a, Fut> {
     Over,
 }
 
-impl<'a, M, W: Work<M>> Running<'a, M, W> {
+impl<'a, F, Fut> Running<'a, F, Fut>
+where
+    F: FnOnce() -> Fut,
+    Fut: Future,
+{
     /// Runs nothing before it is polled.
     pub(crate) fn new(
         gate: &'a Gate,
-        work: W,
+        f: F,
         on_panic: OnPanic,
         location: &'static Location<'static>,
     ) -> Self {
@@ -52,13 +53,13 @@ impl<'a, M, W: Work<M>> Running<'a, M, W> {
             gate,
             location,
             on_panic,
-            work: Some(work),
+            f: Some(f),
             stage: Stage::Entering(gate.enter_async(location)),
         }
     }
 
-    pub(crate) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ran<'a, Output<M, W>>> {
-        // SAFETY: `stage`'s content is never moved, only replaced; `work` is not pinned.
+    pub(crate) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ran<'a, Fut::Output>> {
+        // SAFETY: `stage`'s content is never moved, only replaced; `f` is not pinned.
         let this = unsafe { self.get_unchecked_mut() };
         loop {
             match &mut this.stage {
@@ -72,8 +73,8 @@ impl<'a, M, W: Work<M>> Running<'a, M, W> {
                         Entered::Done => return Poll::Ready(Ran::Done),
                         Entered::Failed => return Poll::Ready(Ran::Failed),
                     };
-                    let work = this.work.take().expect("it is entered once");
-                    let (turn, future) = turn.run(this.on_panic, || work.begin());
+                    let f = this.f.take().expect("it is entered once");
+                    let (turn, future) = turn.run(this.on_panic, f);
                     let turn = Some(turn);
                     this.stage = Stage::Running { future, turn };
                 }

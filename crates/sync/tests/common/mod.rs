@@ -1,7 +1,6 @@
 //! What the tests share.
 #![allow(
     dead_code,
-    unused_imports,
     clippy::disallowed_types,
     clippy::disallowed_methods,
     unreachable_pub
