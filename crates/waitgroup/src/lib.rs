@@ -79,7 +79,10 @@ impl WaitGroup {
     pub fn add(&self, n: usize) {
         hooks::switch_point();
         if let Err(OutOfRange) = self.count.add(n) {
-            panic!("WaitGroup::add({n}) raises the counter beyond its limit");
+            panic!(
+                "WaitGroup::add({n}) at {} raises the counter beyond its limit",
+                Location::caller()
+            );
         }
     }
 
@@ -102,7 +105,10 @@ impl WaitGroup {
     pub fn done(&self) {
         hooks::switch_point();
         if let Err(OutOfRange) = self.count.done() {
-            panic!("negative WaitGroup counter: `done` was called more often than `add` counted");
+            panic!(
+                "negative WaitGroup counter: the `done` at {} had no `add`",
+                Location::caller()
+            );
         }
     }
 
