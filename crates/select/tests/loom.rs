@@ -540,3 +540,91 @@ fn two_cases_as_one_commit_once() {
         assert!(got == Ok(1) && left.is_err() || got.is_err() && left == Ok(1));
     });
 }
+
+#[test]
+fn a_served_receive_withholds_one_value_and_what_is_behind_it_goes_on() {
+    model("grant: an unpolled future against two values", || {
+        let (tx, rx) = bounded(1);
+        let mut served = Box::pin(rx.recv_async());
+        assert!(poll_once(served.as_mut()).is_pending());
+        let sender = thread::spawn(move || {
+            tx.send(1).unwrap();
+            tx.send(2).unwrap();
+        });
+        let got = rx.recv();
+        sender.join().unwrap();
+        let Poll::Ready(rest) = poll_once(served.as_mut()) else {
+            panic!("it was served")
+        };
+        assert_eq!((got, rest), (Ok(1), Ok(2)));
+    });
+}
+
+#[test]
+fn a_close_reaches_granted_and_parked_futures() {
+    model("grant: dropped against a close, another waits", || {
+        let (tx, rx) = bounded(0);
+        let mut served = Box::pin(rx.recv_async());
+        assert!(poll_once(served.as_mut()).is_pending());
+        tx.try_send(1).unwrap();
+        let other = rx.clone();
+        let receiver = thread::spawn(move || other.recv());
+        let closer = thread::spawn(move || tx.close());
+        drop(served);
+        let got = receiver.join().unwrap();
+        closer.join().unwrap();
+        assert_eq!(
+            got,
+            Ok(1),
+            "a value that is here is received before the end"
+        );
+        assert_eq!(rx.recv(), Err(RecvError));
+    });
+}
+
+#[test]
+fn a_panicking_value_puts_its_peer_back() {
+    for cap in [0, 1] {
+        let name = format!("offer, cap {cap}: its value panics, its peer is served by another");
+        model(&name, move || {
+            let (tx, rx) = bounded(cap);
+            let other = tx.clone();
+            let receiver = thread::spawn(move || rx.recv());
+            let sender = thread::spawn(move || other.send(2).unwrap());
+            let value = || -> u8 { std::panic::resume_unwind(Box::new(())) };
+            let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                select! {
+                    send(tx, value()) -> _ => {}
+                    default => {}
+                }
+            }));
+            drop(panicked);
+            assert_eq!(receiver.join().unwrap(), Ok(2));
+            sender.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_granted_permit_that_is_dropped_unpolled_passes_on() {
+    for cap in [0, 1] {
+        let name = format!("reserve, cap {cap}: dropped against a receive, a sender behind it");
+        model(&name, move || {
+            let (tx, rx) = bounded(cap);
+            if cap > 0 {
+                tx.send(0).unwrap();
+            }
+            let mut reserving = Box::pin(tx.reserve_async());
+            assert!(poll_once(reserving.as_mut()).is_pending());
+            let other = tx.clone();
+            let sender = thread::spawn(move || other.send(1).unwrap());
+            let receiver = thread::spawn(move || {
+                let first = rx.recv();
+                if cap > 0 { rx.recv() } else { first }
+            });
+            drop(reserving);
+            assert_eq!(receiver.join().unwrap(), Ok(1));
+            sender.join().unwrap();
+        });
+    }
+}

@@ -8,14 +8,15 @@
 mod common;
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Census, Counted, channel, poll, within};
+use futures_core::Stream;
 use rendez_core::block_on::block_on;
-use rendez_select::{Receiver, Sender, TrySendError, select, select_async};
+use rendez_select::{Receiver, Selector, Sender, TrySendError, select, select_async};
 
 /// xorshift64*.
 struct Random(u64);
@@ -96,7 +97,7 @@ impl Actor {
         let (i, j) = (self.random.below(n) as usize, self.random.below(n) as usize);
         let (tx, rx) = self.ends[i].clone();
         let (tx2, rx2) = self.ends[j].clone();
-        match self.random.below(14) {
+        match self.random.below(20) {
             0 => {
                 let value = self.value();
                 let number = value.number;
@@ -197,6 +198,67 @@ impl Actor {
                 let polls = self.random.below(3);
                 abandon(cancelled, polls);
                 for (channel, value) in received {
+                    self.got(channel, value);
+                }
+            }
+            13 => {
+                let polls = self.random.below(3);
+                let mut received = Vec::new();
+                abandon(rx.recv_many_async(&mut received, 3), polls);
+                for value in received {
+                    self.got(i, value);
+                }
+            }
+            14 => {
+                let values: Vec<_> = (0..3).map(|_| self.value()).collect();
+                let numbers: Vec<_> = values.iter().map(|v| v.number).collect();
+                let polls = self.random.below(3);
+                let n_sent = match abandon(tx.send_many_async(values), polls) {
+                    Some(Ok(n)) => n,
+                    Some(Err(rest)) => numbers.len() - rest.0.len(),
+                    None => {
+                        let me = self.me;
+                        self.log.unsure.extend(numbers.iter().map(|&n| (me, n)));
+                        0
+                    }
+                };
+                for &number in &numbers[..n_sent] {
+                    self.sent(number);
+                }
+            }
+            15 | 16 => {
+                let mut selector = Selector::new();
+                selector.add(&rx);
+                selector.add(&rx2);
+                for _ in 0..4 {
+                    let got = match self.random.below(3) {
+                        0 => selector.try_wait(),
+                        1 => selector.wait_timeout(BRIEFLY),
+                        _ => abandon(selector.wait_async(), self.random.below(3)),
+                    };
+                    if let Some((key, Ok(value))) = got {
+                        self.got([i, j][key], value);
+                    }
+                }
+            }
+            17 => {
+                let mut stream = rx.stream();
+                for _ in 0..3 {
+                    let next = poll_fn(|cx| Pin::new(&mut stream).poll_next(cx));
+                    if let Some(Some(value)) = abandon(next, self.random.below(3)) {
+                        self.got(i, value);
+                    }
+                }
+            }
+            18 => {
+                let polls = self.random.below(3);
+                let either = async {
+                    select_async! {
+                        recv(rx) -> v => v.ok().map(|v| (i, v)),
+                        await(rx2.recv_async()) -> v => v.ok().map(|v| (j, v)),
+                    }
+                };
+                if let Some(Some((channel, value))) = abandon(either, polls) {
                     self.got(channel, value);
                 }
             }

@@ -43,6 +43,9 @@ pub(crate) const PERMIT: Outcome = Outcome(3);
 /// The channel is closed.
 pub(crate) const CLOSED: Outcome = Outcome(4);
 
+/// How many bytes a buffer keeps however empty it is.
+const KEPT: usize = 16 * 1024;
+
 /// The payload of those who watch the receiving end.
 pub(crate) const WATCH_RECV: *const () = std::ptr::null();
 /// The payload of those who watch the sending end.
@@ -151,7 +154,23 @@ impl<T> State<T> {
             return None;
         }
         self.returned = self.returned.saturating_sub(1);
-        self.buf.pop_front()
+        self.pop()
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        let value = self.buf.pop_front();
+        let room = self.buf.capacity();
+        if self.buf.len() < room / 4 && room.saturating_mul(size_of::<T>()) > KEPT {
+            self.give_room_back();
+        }
+        value
+    }
+
+    /// After a burst: halves the buffer's memory. It is three quarters empty, so what is
+    /// moved has been paid for by as many receives.
+    #[cold]
+    fn give_room_back(&mut self) {
+        self.buf.shrink_to(self.buf.capacity() / 2);
     }
 
     /// Serves a claimed receiver with an available value.
@@ -176,7 +195,7 @@ impl<T> State<T> {
     /// Comes for a promised value.
     pub(crate) fn redeem(&mut self, wakes: &mut WakeList) -> Option<T> {
         self.granted -= 1;
-        let value = self.buf.pop_front();
+        let value = self.pop();
         self.end_if_drained(wakes);
         value
     }

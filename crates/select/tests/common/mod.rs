@@ -39,12 +39,15 @@ impl Wake for Count {
 }
 
 /// Polls once.
-pub(crate) fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+pub(crate) fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     poll_with(future, &Arc::new(Count::default()))
 }
 
 /// Polls once, `count` being woken.
-pub(crate) fn poll_with<F: Future>(future: Pin<&mut F>, count: &Arc<Count>) -> Poll<F::Output> {
+pub(crate) fn poll_with<F: Future + ?Sized>(
+    future: Pin<&mut F>,
+    count: &Arc<Count>,
+) -> Poll<F::Output> {
     let waker = Waker::from(Arc::clone(count));
     future.poll(&mut Context::from_waker(&waker))
 }

@@ -1,0 +1,53 @@
+//! Memory after a burst: alone in its process, since it counts what that has allocated.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rendez_select::{oneshot, unbounded};
+
+struct Counting;
+
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+static N_ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: the system's, counted.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
+        N_ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// `RENDEZ_BURST` sets how many values; 10,000,000 is the long form.
+#[test]
+fn memory_is_given_back_after_a_burst_and_a_oneshot_is_one_allocation() {
+    let burst = std::env::var("RENDEZ_BURST").ok();
+    let n = burst.and_then(|n| n.parse().ok()).unwrap_or(500_000_u64);
+    let (tx, rx) = unbounded();
+    let before = IN_USE.load(Ordering::Relaxed);
+    for i in 0..n {
+        tx.send(i).unwrap();
+    }
+    let full = IN_USE.load(Ordering::Relaxed) - before;
+    assert!(full >= usize::try_from(n).unwrap() * 8);
+    assert!(rx.try_iter().eq(0..n));
+    let left = IN_USE.load(Ordering::Relaxed) - before;
+    assert!(left <= 64 * 1024, "{left} bytes are kept of {full}");
+
+    let before = N_ALLOCATIONS.load(Ordering::Relaxed);
+    let (tx, rx) = oneshot();
+    tx.send(1).unwrap();
+    assert_eq!(rx.recv(), Ok(1));
+    assert_eq!(N_ALLOCATIONS.load(Ordering::Relaxed) - before, 1);
+}
