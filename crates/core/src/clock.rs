@@ -36,6 +36,13 @@ pub fn deadline_after(d: Duration) -> Option<Instant> {
     now().checked_add(d)
 }
 
+/// `d` in nanoseconds, at most as many as fit.
+pub(crate) fn nanos(d: Duration) -> u64 {
+    d.as_secs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::from(d.subsec_nanos()))
+}
+
 crate::shim::global! {
     static DRIVER: Driver = Driver::new();
 }

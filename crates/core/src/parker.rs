@@ -12,13 +12,16 @@
 //! ([`hooks`]): that is what makes blocking safe on a pool's worker.
 
 use std::cell::RefCell;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::hooks::{self, Bubble};
 use crate::shim::atomic::{AtomicBool, Ordering};
-use crate::shim::{Arc, spin_loop, thread};
+use crate::shim::{Arc, ExactTimeouts, spin_loop, thread};
 use crate::wake::Wake;
+
+/// Of sleeps up to this long it matters that they end in time to the microsecond.
+const SHORT: Duration = Duration::from_millis(10);
 
 /// One thread's token. Only the thread that made it may park on it.
 #[derive(Debug)]
@@ -82,6 +85,8 @@ impl Parker {
                     if alarm.is_some() {
                         thread::park();
                     } else {
+                        // Exactness costs three short system calls.
+                        let _exact = (left <= SHORT).then(ExactTimeouts::begin);
                         thread::park_timeout(left);
                     }
                 }

@@ -21,7 +21,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::case::{Arm, AsCase, Case, Outcome, Probe, Sealed};
-use crate::clock::{self, Alarm};
+use crate::clock::{self, Alarm, nanos};
 use crate::goroutine::WaitKind;
 use crate::hooks;
 use crate::queue::{Node, Queue, Registration};
@@ -226,10 +226,6 @@ impl Schedule {
             None => Poll::Pending,
         }
     }
-}
-
-fn nanos(d: Duration) -> u64 {
-    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// `nanos` as a due instant of something that runs.

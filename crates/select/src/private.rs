@@ -5,10 +5,10 @@ use std::panic::Location;
 use std::time::Duration;
 
 use rendez_core::case::{Outcome, Probe, Sealed};
-use rendez_core::clock;
 use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Node, Registration};
 use rendez_core::wait::{self, Won};
+use rendez_core::{clock, hooks};
 
 pub use rendez_core::case::{Arm, AsCase, Case};
 pub use rendez_core::wait::{Empty, Order, try_any};
@@ -27,6 +27,11 @@ pub fn block(cases: &[&dyn Case], order: Order) -> Option<Won> {
 /// Blocks until an arm wins or the time has passed.
 #[track_caller]
 pub fn block_timeout(cases: &[&dyn Case], order: Order, timeout: Duration) -> Option<Won> {
+    // The clock is asked only if it matters.
+    hooks::switch_point();
+    if let Some(won) = wait::look(cases, order) {
+        return Some(won);
+    }
     wait::block_any(
         cases,
         clock::deadline_after(timeout),

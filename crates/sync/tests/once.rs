@@ -120,7 +120,7 @@ fn a_waker_that_panics_while_a_panic_is_reported_does_not_abort() {
             panic!("the function's");
         });
     });
-    assert_eq!(text, "the waker's");
+    assert_eq!(text, "the function's", "the waker's goes no further");
     drop(waiting);
     assert!(catch_unwind(AssertUnwindSafe(|| once.call_once(|| ()))).is_err());
 }

@@ -4,11 +4,12 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rendez_core::clock;
+use rendez_core::clock::{self, Alarm};
+use rendez_core::goroutine::{self, WaitKind, WaitSite};
 use rendez_core::schedule::Until;
-use rendez_core::wait::{self, CaseFuture};
+use rendez_core::{hooks, wait};
 
 /// Blocks for at least `d`; not at all if it is zero, for ever if it is beyond all time.
 ///
@@ -48,23 +49,43 @@ pub fn sleep(d: Duration) {
 /// ```
 #[track_caller]
 pub fn sleep_async(d: Duration) -> Sleep {
-    Sleep(CaseFuture::new(
-        Until(clock::deadline_after(d)),
-        Location::caller(),
-    ))
+    Sleep {
+        until: clock::deadline_after(d),
+        alarm: Alarm::new(),
+        location: Location::caller(),
+    }
 }
 
-/// What [`sleep_async`] gives.
+/// What [`sleep_async`] gives. Nobody else can serve it, so an alarm is all it needs.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
-pub struct Sleep(CaseFuture<Until>);
+pub struct Sleep {
+    until: Option<Instant>,
+    alarm: Alarm,
+    location: &'static Location<'static>,
+}
 
 impl Future for Sleep {
     type Output = ();
 
-    #[allow(unsafe_code)]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // SAFETY: the field is pinned with the whole and never moved out.
-        unsafe { self.map_unchecked_mut(|this| &mut this.0) }.poll(cx)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        hooks::switch_point();
+        let now = clock::now();
+        if let Some(until) = self.until {
+            if until <= now {
+                self.alarm.cancel();
+                return Poll::Ready(());
+            }
+            // Should it be time by then, the alarm goes off at once.
+            self.alarm.set(until, cx.waker());
+        }
+        goroutine::with_running(|g| {
+            g.set_wait_site(Some(WaitSite {
+                kind: WaitKind::Sleep,
+                location: self.location,
+                since: now,
+            }));
+        });
+        Poll::Pending
     }
 }

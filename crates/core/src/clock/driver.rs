@@ -15,7 +15,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::wheel::{Due, Key, Next, Wheel};
-use crate::shim::{Mutex, exact_timeouts, thread};
+use crate::shim::{ExactTimeouts, Mutex, thread};
 use crate::wake::Wake;
 
 /// More places than this are given back once a burst of alarms has been fired.
@@ -104,7 +104,7 @@ impl Driver {
 
     /// The driver's thread.
     pub(super) fn run(&self) {
-        exact_timeouts();
+        let _exact = ExactTimeouts::begin();
         let mut due = Vec::new();
         loop {
             match self.turn(Instant::now(), &mut due) {
@@ -146,8 +146,7 @@ impl Driver {
     }
 
     fn nanos(&self, at: Instant) -> u64 {
-        let nanos = at.saturating_duration_since(self.base).as_nanos();
-        u64::try_from(nanos).unwrap_or(u64::MAX)
+        super::nanos(at.saturating_duration_since(self.base))
     }
 }
 

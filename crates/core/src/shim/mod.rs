@@ -16,7 +16,7 @@ mod std;
 
 #[cfg(rendez_loom)]
 pub use self::loom::*;
-pub use self::slack::exact_timeouts;
+pub use self::slack::ExactTimeouts;
 #[cfg(not(rendez_loom))]
 pub use self::std::*;
 

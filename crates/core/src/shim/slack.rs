@@ -4,17 +4,56 @@
 //! thread's *timer slack*). Whoever asks for a short wait means it.
 #![allow(unsafe_code)]
 
-/// Has the calling thread's timeouts kept as exactly as the system can, for as long as the
-/// thread lives.
+/// While it lives the timeouts of the thread that made it are kept as exactly as the
+/// system can.
+#[derive(Debug)]
+#[must_use = "timeouts are exact until this is dropped"]
+pub struct ExactTimeouts {
+    #[cfg(all(target_os = "linux", not(rendez_loom)))]
+    before: libc::c_int,
+    // It belongs to its thread.
+    _thread: std::marker::PhantomData<*const ()>,
+}
+
 #[cfg(all(target_os = "linux", not(rendez_loom)))]
-pub fn exact_timeouts() {
-    // SAFETY: sets a number of the calling thread's; 1 ns is the least there is (0 means
-    // the default). Where it is forbidden nothing changes.
-    unsafe {
-        libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong);
+impl ExactTimeouts {
+    /// Begins now.
+    pub fn begin() -> Self {
+        // SAFETY: reads a number of the calling thread's.
+        let before = unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) };
+        // The least there is; 0 would mean the default.
+        set_slack(1);
+        Self {
+            before,
+            _thread: std::marker::PhantomData,
+        }
     }
 }
 
-/// Has the calling thread's timeouts kept as exactly as the system can: as they are.
+#[cfg(all(target_os = "linux", not(rendez_loom)))]
+impl Drop for ExactTimeouts {
+    fn drop(&mut self) {
+        set_slack(self.before);
+    }
+}
+
+/// In nanoseconds. Where that is forbidden nothing changes.
+#[cfg(all(target_os = "linux", not(rendez_loom)))]
+fn set_slack(slack: libc::c_int) {
+    if let Ok(slack) = libc::c_ulong::try_from(slack) {
+        // SAFETY: sets a number of the calling thread's.
+        unsafe {
+            libc::prctl(libc::PR_SET_TIMERSLACK, slack);
+        }
+    }
+}
+
 #[cfg(not(all(target_os = "linux", not(rendez_loom))))]
-pub fn exact_timeouts() {}
+impl ExactTimeouts {
+    /// Begins now.
+    pub fn begin() -> Self {
+        Self {
+            _thread: std::marker::PhantomData,
+        }
+    }
+}
