@@ -30,7 +30,7 @@ pub mod prelude {
         Receiver, Sender, after, bounded, never, oneshot, select, select_async, select_biased,
         tick, unbounded,
     };
-    pub use rendez_sync::{Cond, Mutex, Once, RwLock, Semaphore};
+    pub use rendez_sync::{Cond, Map, Mutex, Once, RwLock, Semaphore, SingleFlight};
     pub use rendez_time::{Ticker, Timer};
     pub use rendez_waitgroup::WaitGroup;
 }

@@ -5,6 +5,9 @@ use std::panic::resume_unwind;
 
 use rendez_core::shim::Arc;
 
+/// What a panic carries.
+pub(crate) type Payload = Box<dyn Any + Send>;
+
 /// The text of a panic. A payload can be given on only once; its text, to everybody.
 #[derive(Clone, Debug)]
 pub(crate) enum Panicked {

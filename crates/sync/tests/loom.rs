@@ -11,8 +11,8 @@ use rendez_core::block_on::block_on;
 use rendez_core::shim::atomic::{AtomicUsize, Ordering};
 use rendez_core::shim::{Arc, model, thread};
 use rendez_sync::{
-    AcquireError, Barrier, Cond, Mutex, Once, OnceCell, RwLock, RwLockUpgradableReadGuard,
-    RwLockWriteGuard, Semaphore,
+    AcquireError, Barrier, Cond, Mutex, Once, OnceCell, Pool, RwLock, RwLockUpgradableReadGuard,
+    RwLockWriteGuard, Semaphore, SingleFlight,
 };
 
 fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
@@ -454,5 +454,59 @@ fn a_barrier_passes_with_or_without_who_gives_up() {
         let mut instead = Box::pin(barrier.wait_async());
         let led = poll_once(instead.as_mut()).map(|end| end.is_leader());
         assert!(other.join().unwrap() != (led == Poll::Ready(true)));
+    });
+}
+
+#[test]
+fn two_who_ask_at_once_share_or_follow() {
+    model("single flight: two run", || {
+        let flights = Arc::new(SingleFlight::new());
+        let runs = Arc::new(AtomicUsize::new(0));
+        let (theirs, counted) = (Arc::clone(&flights), Arc::clone(&runs));
+        let make = move |runs: &AtomicUsize| runs.fetch_add(1, Ordering::Relaxed);
+        let other = thread::spawn(move || theirs.run(1, || make(&counted)));
+        let ours = block_on(flights.run_async(1, || async { make(&runs) }));
+        let theirs = other.join().unwrap();
+        let shared = runs.load(Ordering::Relaxed) == 1;
+        assert_eq!((ours.shared, theirs.shared), (shared, shared));
+        assert_eq!(ours.value == theirs.value, shared);
+    });
+}
+
+#[test]
+fn a_cancelled_leader_leaves_a_flight_that_lands_or_none() {
+    model(
+        "single flight: a leader is cancelled as another comes",
+        || {
+            let flights = Arc::new(SingleFlight::new());
+            let mut leader = Box::pin(flights.run_async(1, std::future::pending()));
+            assert!(poll_once(leader.as_mut()).is_pending());
+            let theirs = Arc::clone(&flights);
+            let other = thread::spawn(move || theirs.run(1, || 7).value);
+            drop(leader);
+            assert_eq!(other.join().unwrap(), 7);
+            assert_eq!(flights.run(1, || 8).value, 8);
+        },
+    );
+}
+
+#[test]
+fn a_pools_object_has_one_holder() {
+    model("pool: objects go round between two", || {
+        let pool = Arc::new(Pool::with_capacity(1, || AtomicUsize::new(0)));
+        let work = |pool: &Pool<AtomicUsize>| {
+            for _ in 0..2 {
+                let object = pool.get();
+                assert_eq!(object.fetch_add(1, Ordering::Relaxed), 0);
+                let second = pool.get();
+                assert_eq!(second.fetch_add(1, Ordering::Relaxed), 0);
+                object.fetch_sub(1, Ordering::Relaxed);
+                second.fetch_sub(1, Ordering::Relaxed);
+            }
+        };
+        let theirs = Arc::clone(&pool);
+        let other = thread::spawn(move || work(&theirs));
+        work(&pool);
+        other.join().unwrap();
     });
 }

@@ -16,6 +16,7 @@ use rendez_core::shim::UnsafeCell;
 use super::gate::{Entered, Gate, OnPanic, Turn};
 use super::running::{Ran, Running};
 use crate::late::const_new;
+use crate::work::Work;
 
 /// A value that is made when it is first asked for.
 ///
@@ -120,7 +121,8 @@ impl<T> OnceCell<T> {
         Ok(self.made())
     }
 
-    /// Awaits the value, made by the future of `f` if it is not there.
+    /// Awaits the value, made by a future, or the one that a closure makes, if it is not
+    /// there.
     ///
     /// # Panics
     ///
@@ -140,15 +142,14 @@ impl<T> OnceCell<T> {
     /// # });
     /// ```
     #[track_caller]
-    pub fn get_or_init_async<F, Fut>(&self, f: F) -> GetOrInitFuture<'_, T, F, Fut>
+    pub fn get_or_init_async<M, W>(&self, work: W) -> GetOrInitFuture<'_, T, M, W>
     where
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = T>,
+        W: Work<M>,
+        W::Future: Future<Output = T>,
     {
-        let running = Running::new(&self.gate, f, OnPanic::PassOn, Location::caller());
         GetOrInitFuture {
             cell: self,
-            running,
+            running: Running::new(&self.gate, work, OnPanic::PassOn, Location::caller()),
         }
     }
 
@@ -166,15 +167,14 @@ impl<T> OnceCell<T> {
     ///
     /// As [`get_or_init_async`](Self::get_or_init_async).
     #[track_caller]
-    pub fn get_or_try_init_async<E, F, Fut>(&self, f: F) -> GetOrTryInitFuture<'_, T, F, Fut>
+    pub fn get_or_try_init_async<E, M, W>(&self, work: W) -> GetOrTryInitFuture<'_, T, M, W>
     where
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
+        W: Work<M>,
+        W::Future: Future<Output = Result<T, E>>,
     {
-        let running = Running::new(&self.gate, f, OnPanic::PassOn, Location::caller());
         GetOrTryInitFuture {
             cell: self,
-            running,
+            running: Running::new(&self.gate, work, OnPanic::PassOn, Location::caller()),
         }
     }
 
@@ -239,14 +239,20 @@ impl<T> OnceCell<T> {
         self.value.into_inner()
     }
 
-    fn put(&self, turn: Turn<'_>, value: T) {
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Sets the value; the turn is this cell's.
+    pub(crate) fn put(&self, turn: Turn<'_>, value: T) {
         // SAFETY: the turn is ours and nobody reads before it is completed. The cell is
         // empty, so nothing is dropped.
         self.value.with_mut(|slot| unsafe { *slot = Some(value) });
         turn.complete();
     }
 
-    fn made(&self) -> &T {
+    /// The value, once it is known to be there.
+    pub(crate) fn made(&self) -> &T {
         self.get().expect("a cell's gate does not fail")
     }
 }
@@ -287,15 +293,15 @@ impl<T: fmt::Debug> fmt::Debug for OnceCell<T> {
 
 /// What [`OnceCell::get_or_init_async`] gives.
 #[must_use = "futures do nothing unless polled"]
-pub struct GetOrInitFuture<'a, T, F, Fut> {
+pub struct GetOrInitFuture<'a, T, M, W: Work<M>> {
     cell: &'a OnceCell<T>,
-    running: Running<'a, F, Fut>,
+    running: Running<'a, M, W>,
 }
 
-impl<'a, T, F, Fut> Future for GetOrInitFuture<'a, T, F, Fut>
+impl<'a, T, M, W> Future for GetOrInitFuture<'a, T, M, W>
 where
-    F: FnOnce() -> Fut,
-    Fut: Future<Output = T>,
+    W: Work<M>,
+    W::Future: Future<Output = T>,
 {
     type Output = &'a T;
 
@@ -310,7 +316,7 @@ where
     }
 }
 
-impl<T, F, Fut> fmt::Debug for GetOrInitFuture<'_, T, F, Fut> {
+impl<T, M, W: Work<M>> fmt::Debug for GetOrInitFuture<'_, T, M, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GetOrInitFuture").finish_non_exhaustive()
     }
@@ -318,15 +324,15 @@ impl<T, F, Fut> fmt::Debug for GetOrInitFuture<'_, T, F, Fut> {
 
 /// What [`OnceCell::get_or_try_init_async`] gives.
 #[must_use = "futures do nothing unless polled"]
-pub struct GetOrTryInitFuture<'a, T, F, Fut> {
+pub struct GetOrTryInitFuture<'a, T, M, W: Work<M>> {
     cell: &'a OnceCell<T>,
-    running: Running<'a, F, Fut>,
+    running: Running<'a, M, W>,
 }
 
-impl<'a, T, E, F, Fut> Future for GetOrTryInitFuture<'a, T, F, Fut>
+impl<'a, T, E, M, W> Future for GetOrTryInitFuture<'a, T, M, W>
 where
-    F: FnOnce() -> Fut,
-    Fut: Future<Output = Result<T, E>>,
+    W: Work<M>,
+    W::Future: Future<Output = Result<T, E>>,
 {
     type Output = Result<&'a T, E>;
 
@@ -341,7 +347,7 @@ where
     }
 }
 
-impl<T, F, Fut> fmt::Debug for GetOrTryInitFuture<'_, T, F, Fut> {
+impl<T, M, W: Work<M>> fmt::Debug for GetOrTryInitFuture<'_, T, M, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GetOrTryInitFuture").finish_non_exhaustive()
     }

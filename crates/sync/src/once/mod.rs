@@ -16,10 +16,12 @@ use std::task::{Context, Poll, ready};
 
 pub use self::cell::{GetOrInitFuture, GetOrTryInitFuture, OnceCell};
 pub use self::func::{once_func, once_value};
-use self::gate::{Entered, Gate, OnPanic};
+pub(crate) use self::gate::OnPanic;
+use self::gate::{Entered, Gate};
 pub use self::lazy::Lazy;
-use self::running::{Ran, Running};
+pub(crate) use self::running::{Ran, Running};
 use crate::late::const_new;
+use crate::work::Work;
 
 /// A thing that happens at most once, however many ask for it.
 ///
@@ -75,7 +77,8 @@ impl Once {
         }
     }
 
-    /// Runs the future that `f` makes if nothing has run yet; awaits another that runs.
+    /// Runs a future, or the one that a closure makes, if nothing has run yet; awaits
+    /// another that runs.
     ///
     /// # Panics
     ///
@@ -96,13 +99,13 @@ impl Once {
     /// # });
     /// ```
     #[track_caller]
-    pub fn call_once_async<F, Fut>(&self, f: F) -> CallOnceFuture<'_, F, Fut>
+    pub fn call_once_async<M, W>(&self, work: W) -> CallOnceFuture<'_, M, W>
     where
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = ()>,
+        W: Work<M>,
+        W::Future: Future<Output = ()>,
     {
         CallOnceFuture {
-            running: Running::new(&self.gate, f, OnPanic::Fail, Location::caller()),
+            running: Running::new(&self.gate, work, OnPanic::Fail, Location::caller()),
         }
     }
 
@@ -135,14 +138,14 @@ impl fmt::Debug for Once {
 
 /// What [`Once::call_once_async`] gives.
 #[must_use = "futures do nothing unless polled"]
-pub struct CallOnceFuture<'a, F, Fut> {
-    running: Running<'a, F, Fut>,
+pub struct CallOnceFuture<'a, M, W: Work<M>> {
+    running: Running<'a, M, W>,
 }
 
-impl<F, Fut> Future for CallOnceFuture<'_, F, Fut>
+impl<M, W> Future for CallOnceFuture<'_, M, W>
 where
-    F: FnOnce() -> Fut,
-    Fut: Future<Output = ()>,
+    W: Work<M>,
+    W::Future: Future<Output = ()>,
 {
     type Output = ();
 
@@ -159,7 +162,7 @@ where
     }
 }
 
-impl<F, Fut> fmt::Debug for CallOnceFuture<'_, F, Fut> {
+impl<M, W: Work<M>> fmt::Debug for CallOnceFuture<'_, M, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallOnceFuture").finish_non_exhaustive()
     }

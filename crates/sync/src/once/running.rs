@@ -9,6 +9,9 @@ use std::task::{Context, Poll, ready};
 use rendez_core::wait::CaseFuture;
 
 use super::gate::{Enter, Entered, Gate, OnPanic, Turn};
+use crate::work::Work;
+
+type Output<M, W> = <<W as Work<M>>::Future as Future>::Output;
 
 /// How such a wait ends.
 pub(crate) enum Ran<'a, T> {
@@ -18,13 +21,13 @@ pub(crate) enum Ran<'a, T> {
     Failed,
 }
 
-/// Waits for the turn, then runs the future that `f` makes. Dropped, it passes the turn on.
-pub(crate) struct Running<'a, F, Fut> {
+/// Waits for the turn, then runs the work. Dropped, it passes the turn on.
+pub(crate) struct Running<'a, M, W: Work<M>> {
     gate: &'a Gate,
     location: &'static Location<'static>,
     on_panic: OnPanic,
-    f: Option<F>,
-    stage: Stage<'a, Fut>,
+    work: Option<W>,
+    stage: Stage<'a, W::Future>,
 }
 
 enum Stage<'a, Fut> {
@@ -37,15 +40,11 @@ enum Stage<'a, Fut> {
     Over,
 }
 
-impl<'a, F, Fut> Running<'a, F, Fut>
-where
-    F: FnOnce() -> Fut,
-    Fut: Future,
-{
+impl<'a, M, W: Work<M>> Running<'a, M, W> {
     /// Runs nothing before it is polled.
     pub(crate) fn new(
         gate: &'a Gate,
-        f: F,
+        work: W,
         on_panic: OnPanic,
         location: &'static Location<'static>,
     ) -> Self {
@@ -53,13 +52,13 @@ where
             gate,
             location,
             on_panic,
-            f: Some(f),
+            work: Some(work),
             stage: Stage::Entering(gate.enter_async(location)),
         }
     }
 
-    pub(crate) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ran<'a, Fut::Output>> {
-        // SAFETY: `stage`'s content is never moved, only replaced; `f` is not pinned.
+    pub(crate) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ran<'a, Output<M, W>>> {
+        // SAFETY: `stage`'s content is never moved, only replaced; `work` is not pinned.
         let this = unsafe { self.get_unchecked_mut() };
         loop {
             match &mut this.stage {
@@ -73,8 +72,8 @@ where
                         Entered::Done => return Poll::Ready(Ran::Done),
                         Entered::Failed => return Poll::Ready(Ran::Failed),
                     };
-                    let f = this.f.take().expect("it is entered once");
-                    let (turn, future) = turn.run(this.on_panic, f);
+                    let work = this.work.take().expect("it is entered once");
+                    let (turn, future) = turn.run(this.on_panic, || work.begin());
                     let turn = Some(turn);
                     this.stage = Stage::Running { future, turn };
                 }

@@ -1,6 +1,7 @@
 //! What the tests share.
 #![allow(
     dead_code,
+    unused_imports,
     clippy::disallowed_types,
     clippy::disallowed_methods,
     unreachable_pub
