@@ -55,6 +55,12 @@ fn start_driver() -> io::Result<()> {
     spawn_named("rendez-timer", || DRIVER.run())
 }
 
+/// How many threads fire alarms, none or one, if there is nothing for them to do: no alarm
+/// is set, and none is being fired. Bubbles have alarms of their own.
+pub fn n_resting_drivers() -> Option<usize> {
+    DRIVER.n_resting()
+}
+
 /// One turn of the driver's loop, for models. Whether it would sleep now; it is unparked
 /// when there is more to do.
 #[cfg(rendez_loom)]

@@ -100,6 +100,64 @@ impl Drop for Blocking {
     }
 }
 
+/// Whether any bubble lives.
+pub fn any_bubble() -> bool {
+    bubbles::any()
+}
+
+pub mod sleepers {
+    //! How many threads sleep in our primitives without a deadline, and a call when one
+    //! more does: what it takes to see that a whole program has come to a stand.
+    #![allow(clippy::disallowed_types)]
+    // Not modelled: it orders nothing, and who reads it reads it twice, some time apart.
+    use crate::shim::OnceLock;
+    use crate::shim::unmodelled::{AtomicBool, AtomicUsize, Ordering};
+
+    static ASLEEP: AtomicUsize = AtomicUsize::new(0);
+    static CALL: AtomicBool = AtomicBool::new(false);
+    static CALLED: OnceLock<fn()> = OnceLock::new();
+
+    /// Whether a thread is counted. Its waker counts it out, so that it does not seem to
+    /// sleep while the waker falls asleep itself.
+    #[derive(Debug)]
+    pub(crate) struct Sleeper(AtomicBool);
+
+    impl Sleeper {
+        pub(crate) const fn new() -> Self {
+            Self(AtomicBool::new(false))
+        }
+
+        /// Its thread is about to sleep, without a deadline.
+        pub(crate) fn falls_asleep(&self) {
+            ASLEEP.fetch_add(1, Ordering::Relaxed);
+            self.0.store(true, Ordering::Release);
+            if CALL.load(Ordering::Relaxed) && CALL.swap(false, Ordering::Relaxed) {
+                if let Some(called) = CALLED.get() {
+                    called();
+                }
+            }
+        }
+
+        /// Its thread runs again, or is about to.
+        pub(crate) fn is_woken(&self) {
+            if self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::AcqRel) {
+                ASLEEP.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// How many sleep now.
+    pub fn count() -> usize {
+        ASLEEP.load(Ordering::Relaxed)
+    }
+
+    /// Has `f` called, once, by the next thread that falls asleep. The first `f` stays.
+    pub fn call(f: fn()) {
+        CALLED.get_or_init(|| f);
+        CALL.store(true, Ordering::Relaxed);
+    }
+}
+
 mod bubbles {
     //! How many bubbles live: while none does, no hook looks for one.
     #![allow(clippy::disallowed_types)]

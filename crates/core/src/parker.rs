@@ -15,6 +15,7 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use crate::clock;
+use crate::hooks::sleepers::Sleeper;
 use crate::hooks::{self, Bubble};
 use crate::shim::atomic::{AtomicBool, Ordering};
 use crate::shim::{Arc, ExactTimeouts, spin_loop, thread};
@@ -27,6 +28,7 @@ const SHORT: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct Parker {
     full: AtomicBool,
+    asleep: Sleeper,
     thread: thread::Thread,
 }
 
@@ -40,6 +42,7 @@ impl Parker {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             full: AtomicBool::new(false),
+            asleep: Sleeper::new(),
             thread: thread::current(),
         })
     }
@@ -71,6 +74,9 @@ impl Parker {
         // Set before the bubble is told that we sleep: it counts on alarms to go on.
         let alarm = deadline.and_then(|d| VirtualAlarm::new(d, self));
         let blocked = hooks::blocking();
+        if deadline.is_none() {
+            self.asleep.falls_asleep();
+        }
         let got = loop {
             if self.take() {
                 break true;
@@ -111,6 +117,8 @@ impl Parker {
     /// Gives the token and wakes the thread if it sleeps.
     pub fn unpark(&self) {
         if !self.full.swap(true, Ordering::Release) {
+            // Whom we wake does not sleep any more, before we might.
+            self.asleep.is_woken();
             self.thread.unpark();
         }
     }

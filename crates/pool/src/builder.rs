@@ -7,9 +7,10 @@ use std::time::Duration;
 use rendez_core::goroutine::Goroutine as Identity;
 use rendez_core::shim::{Arc, thread};
 
+use crate::dump::Dump;
 use crate::error::{Payload, message};
 use crate::os;
-use crate::pool::{OnPanic, Pool};
+use crate::pool::{Policy, Pool};
 use crate::threads::Config;
 
 /// A pool to be configured: see [`Pool::builder`].
@@ -17,7 +18,7 @@ use crate::threads::Config;
 pub struct Builder {
     workers: Option<usize>,
     config: Config,
-    on_panic: OnPanic,
+    policy: Policy,
 }
 
 impl Builder {
@@ -29,7 +30,11 @@ impl Builder {
                 stack_size: None,
                 keep_alive: Duration::from_secs(10),
             },
-            on_panic: Arc::new(report),
+            policy: Policy {
+                on_panic: Arc::new(report),
+                on_deadlock: Arc::new(report_deadlock),
+                max_blocking: None,
+            },
         }
     }
 
@@ -61,7 +66,29 @@ impl Builder {
     /// What to do with the panic of a goroutine that nobody joins. Default: a line on stderr
     /// that names the goroutine and where it was started, after the panic hook's own.
     pub fn on_panic(mut self, f: impl Fn(&Identity, Payload) + Send + Sync + 'static) -> Self {
-        self.on_panic = Arc::new(f);
+        self.policy.on_panic = Arc::new(f);
+        self
+    }
+
+    /// What to do, once, when all goroutines are asleep for good: each waits in one of our
+    /// primitives, no timer is set, and every other thread of the process waits likewise.
+    /// Default: the dump on stderr, as Go's `all goroutines are asleep - deadlock!`; but the
+    /// process is not ended.
+    ///
+    /// It is never called while any thread might still wake a goroutine, one that reads a
+    /// socket or belongs to another runtime for instance. Only Linux tells whether there is
+    /// one; elsewhere it is never called.
+    pub fn on_deadlock(mut self, f: impl Fn(&Dump) + Send + Sync + 'static) -> Self {
+        self.policy.on_deadlock = Arc::new(f);
+        self
+    }
+
+    /// How many closures run at the same time at most; more of them wait for room, in order.
+    /// One that waits in one of our primitives does not count meanwhile, so closures that
+    /// start others and wait for them never wait for ever. Default: no limit; a closure gets
+    /// a worker, or a thread more where the workers are stuck.
+    pub fn max_blocking(mut self, n: usize) -> Self {
+        self.policy.max_blocking = Some(n);
         self
     }
 
@@ -87,7 +114,10 @@ impl Builder {
             let probe = thread::Builder::new().stack_size(size).spawn(|| ());
             let _ = probe?.join();
         }
-        Ok(Pool::with_config(workers, self.config, self.on_panic))
+        if self.policy.max_blocking == Some(0) {
+            return invalid("a pool runs at least one closure");
+        }
+        Ok(Pool::with_config(workers, self.config, self.policy))
     }
 }
 
@@ -101,6 +131,11 @@ impl fmt::Debug for Builder {
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
+}
+
+/// The default of [`Builder::on_deadlock`].
+fn report_deadlock(dump: &Dump) {
+    eprintln!("rendez: all goroutines are asleep - deadlock!\n\n{dump}");
 }
 
 /// The default of [`Builder::on_panic`].

@@ -146,14 +146,16 @@ impl Queues {
     }
 
     /// Shows each goroutine that waits in a queue to `f`, which moves it to the shared queue.
-    /// The caller says afterwards that work has come.
-    pub(crate) fn for_each(&self, mut f: impl FnMut(&Task)) {
+    /// Returns whether there was any: the caller then says that work has come.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&Task)) -> bool {
+        let mut any = false;
         // Those that are moved are behind these.
         let n_shared = self.shared.len();
         let mut show = |task: Option<Task>| {
             let Some(task) = task else { return false };
             f(&task);
             self.shared.push(task);
+            any = true;
             true
         };
         for _ in 0..n_shared {
@@ -169,6 +171,7 @@ impl Queues {
                 }
             }
         }
+        any
     }
 
     /// Whether there is anything to take.
@@ -289,8 +292,49 @@ fn take(mut steal: impl FnMut() -> Steal<Task>) -> Option<Task> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)]
 mod tests {
-    use super::visit;
+    use rendez_core::goroutine::Goroutine as Identity;
+    use rendez_core::shim::atomic::AtomicBool;
+    use rendez_core::shim::thread;
+
+    use super::*;
+    use crate::error::Payload;
+    use crate::join::goroutine_on;
+    use crate::task::Schedule;
+
+    struct Nowhere;
+
+    impl Schedule for Nowhere {
+        fn schedule(&self, _: Task) {}
+        fn reschedule(&self, _: Task) {}
+        fn finished(&self) {}
+        fn unclaimed_panic(&self, _: &Identity, _: Payload) {}
+    }
+
+    fn task() -> Task {
+        goroutine_on(Arc::new(Nowhere), || ()).0
+    }
+
+    #[test]
+    fn a_queue_that_holds_one_never_looks_empty() {
+        let queues = Arc::new(Queues::new());
+        let mut core = queues.add_core();
+        core.push_back(task());
+        let end = Arc::new(AtomicBool::new(false));
+        let (seen, until) = (Arc::clone(&queues), Arc::clone(&end));
+        let looking = thread::spawn(move || {
+            while !until.load(Ordering::Relaxed) {
+                assert!(seen.has_work());
+            }
+        });
+        for _ in 0..20_000 {
+            core.push_back(task());
+            assert!(core.pop(&queues).is_some());
+        }
+        end.store(true, Ordering::Relaxed);
+        looking.join().expect("it never looked empty");
+    }
 
     #[test]
     fn a_thief_visits_each_core_once_wherever_it_begins() {

@@ -196,11 +196,15 @@ impl fmt::Display for State {
 /// assert!(handle.join().unwrap().is_err());
 /// ```
 pub fn dump() -> Dump {
+    Dump::of(&pools())
+}
+
+/// All pools that live.
+pub(crate) fn pools() -> Vec<Arc<Shared>> {
     let mut pools = POOLS.lock();
-    let alive: Vec<_> = pools.iter().filter_map(Weak::upgrade).collect();
+    let alive = pools.iter().filter_map(Weak::upgrade).collect();
     pools.retain(|pool| pool.strong_count() > 0);
-    drop(pools);
-    Dump::of(&alive)
+    alive
 }
 
 static POOLS: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());

@@ -14,34 +14,42 @@
 //! takes for one more: relief for what waits, not a thread for each of a thousand loops.
 //!
 //! A pool in which nothing has run for a while is let go ([`watch`](crate::watch)); when
-//! there is none left the monitor sleeps until it is called.
+//! there is none left the monitor looks whether the program stands still for good
+//! ([`standstill`](crate::standstill)), and sleeps until it is called.
 
 use std::time::{Duration, Instant};
 
 use rendez_core::goroutine::coarse;
+use rendez_core::hooks;
 use rendez_core::shim::unmodelled::{Condvar, Mutex, spawn_named};
 use rendez_core::shim::{Arc, Weak};
 
 use crate::core::RETIRE;
+use crate::dump::{self, Dump};
 use crate::os;
 use crate::pool::Shared;
+use crate::standstill::{self, Still};
 
 /// How long between two looks. Stuck is who is seen twice in one turn: after at most two
 /// periods.
 const PERIOD: Duration = Duration::from_millis(4);
 /// After how many looks at an idle pool it is let go.
 const PATIENCE: u32 = 25;
+/// How many times an idle program is looked at, so long apart, after somebody has called.
+const LOOKS: u32 = 5;
 
 #[derive(Default)]
 struct Calls {
     // Pools that have called and are not yet watched.
     pools: Vec<Weak<Shared>>,
     running: bool,
+    look_again: bool,
 }
 
 static CALLS: Mutex<Calls> = Mutex::new(Calls {
     pools: Vec::new(),
     running: false,
+    look_again: false,
 });
 static CALLED: Condvar = Condvar::new();
 
@@ -67,20 +75,66 @@ struct Watched {
     last_relief: Option<Instant>,
 }
 
+/// A thread has fallen asleep since the program was last looked at.
+fn look_again() {
+    CALLS.lock().look_again = true;
+    CALLED.notify_one();
+}
+
 fn run() {
     let mut watched: Vec<Watched> = Vec::new();
+    let mut seen = None;
+    let mut looks_left = 0;
     loop {
         let mut calls = CALLS.lock();
-        while watched.is_empty() && calls.pools.is_empty() {
+        while watched.is_empty() && calls.pools.is_empty() && !calls.look_again && looks_left == 0 {
             CALLED.wait(&mut calls);
+        }
+        if std::mem::take(&mut calls.look_again) || !calls.pools.is_empty() {
+            looks_left = LOOKS;
         }
         let new = std::mem::take(&mut calls.pools);
         drop(calls);
         watched.extend(new.into_iter().map(Watched::new));
-        rendez_core::shim::thread::sleep(PERIOD);
+        if watched.is_empty() {
+            rendez_core::shim::thread::sleep(PERIOD * PATIENCE);
+        } else {
+            rendez_core::shim::thread::sleep(PERIOD);
+        }
         coarse::tick();
         watched.retain_mut(Watched::look);
+        if watched.is_empty() {
+            looks_left -= 1;
+            if look_at_all(&mut seen) {
+                looks_left = 0;
+            }
+        }
     }
+}
+
+/// No pool runs anything: does the program stand still? What was seen the last time must be
+/// seen again before it is reported. Whether that is settled, until somebody calls.
+fn look_at_all(seen: &mut Option<Still>) -> bool {
+    let pools = dump::pools();
+    if !pools.iter().any(|pool| pool.n_live() > 0) {
+        *seen = None;
+        return true;
+    }
+    // Called again from here on, so that nobody falls asleep unseen.
+    hooks::sleepers::call(look_again);
+    let now = standstill::look(&pools, 1);
+    let same = now.is_some() && now == *seen;
+    *seen = now;
+    if !same || !standstill::all_wait(&Dump::of(&pools)) {
+        return false;
+    }
+    // The dump took its time.
+    if standstill::look(&pools, 1) == *seen {
+        for pool in pools.iter().filter(|pool| pool.n_live() > 0) {
+            pool.stands_still();
+        }
+    }
+    true
 }
 
 impl Watched {

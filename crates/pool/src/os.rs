@@ -26,6 +26,14 @@ pub(crate) fn sleeps(thread: u32) -> Option<bool> {
     Some(state != 'R')
 }
 
+/// How many threads this process has; `None` if the system does not say.
+pub(crate) fn n_threads() -> Option<usize> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    Some(std::fs::read_dir("/proc/self/task").ok()?.count())
+}
+
 /// How many goroutines to run at the same time by default: as many as the process may use
 /// processors, its affinity and the quota of its control group counted, and at least two.
 pub(crate) fn processors() -> usize {

@@ -15,7 +15,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::{Duration, Instant};
 
 use rendez_core::countdown::{Countdown, Zero};
@@ -31,6 +31,7 @@ use crate::crew::{Cores, Crew};
 use crate::dump::{self, Dump, Entry};
 use crate::error::{Payload, Unfinished};
 use crate::join::JoinHandle;
+use crate::limit::Limit;
 use crate::own_thread::OwnThread;
 use crate::registry::{Glimpses, Registry};
 use crate::sleep::Sleep;
@@ -48,6 +49,17 @@ const ONE: usize = 1 << 2;
 /// What a pool does with a panic that nobody joins.
 pub(crate) type OnPanic = Arc<dyn Fn(&Identity, Payload) + Send + Sync>;
 
+/// What a pool does when all goroutines are asleep.
+pub(crate) type OnDeadlock = Arc<dyn Fn(&Dump) + Send + Sync>;
+
+/// What is asked of a pool besides its threads.
+#[derive(Clone)]
+pub(crate) struct Policy {
+    pub(crate) on_panic: OnPanic,
+    pub(crate) on_deadlock: OnDeadlock,
+    pub(crate) max_blocking: Option<usize>,
+}
+
 /// What the threads of a pool share.
 pub(crate) struct Shared {
     pub(crate) queues: Queues,
@@ -56,6 +68,9 @@ pub(crate) struct Shared {
     pub(crate) watch: Watch,
     pub(crate) threads: Threads,
     pub(crate) on_panic: OnPanic,
+    on_deadlock: OnDeadlock,
+    deadlock_told: OnceLock<()>,
+    pub(crate) limit: Option<Limit<Task>>,
     pub(crate) registry: Registry,
     pub(crate) glimpses: Glimpses,
     // What threads without a core count.
@@ -165,8 +180,44 @@ impl Shared {
             if task.identity().is_described() {
                 task.enter();
             }
+            match &self.limit {
+                Some(limit) if task.is_closure() => {
+                    if let Some(task) = limit.enter(task) {
+                        self.queue(task, Why::New);
+                    }
+                }
+                _ => self.queue(task, Why::New),
+            }
+        }
+    }
+
+    /// A closure has ended or waits: another may run in its place.
+    pub(crate) fn make_room(&self) {
+        let next = self.limit.as_ref().and_then(Limit::leave);
+        if let Some(task) = next {
             self.queue(task, Why::New);
         }
+    }
+
+    /// A closure that waited goes on.
+    pub(crate) fn take_room(&self) {
+        if let Some(limit) = &self.limit {
+            limit.enter_again();
+        }
+    }
+
+    /// All goroutines are asleep for good: tells so, once.
+    pub(crate) fn stands_still(self: &Arc<Self>) {
+        if self.deadlock_told.set(()).is_ok() {
+            let dump = Dump::of(std::slice::from_ref(self));
+            // A hook that panics has been reported.
+            let _ = catch_unwind(AssertUnwindSafe(|| (self.on_deadlock)(&dump)));
+        }
+    }
+
+    /// How many of its threads run no goroutine.
+    pub(crate) fn n_spare_threads(&self) -> usize {
+        self.glimpses.n_spare()
     }
 
     /// Starts a goroutine on a thread of its own.
@@ -197,15 +248,19 @@ impl Shared {
     pub(crate) fn find(&self, f: &mut dyn FnMut(Entry)) {
         self.registry.for_each(|header| f(header.describe()));
         self.glimpses.for_each(f);
-        self.queues.for_each(|task| f(task.describe()));
-        self.work_came();
+        if self.queues.for_each(|task| f(task.describe())) {
+            self.work_came();
+        }
+        if let Some(limit) = &self.limit {
+            limit.for_each(|task| f(task.describe()));
+        }
     }
 
-    fn metrics(&self) -> Metrics {
+    pub(crate) fn metrics(&self) -> Metrics {
         let mut metrics = Metrics {
             workers: self.crew.n_workers(),
             running: self.glimpses.n_running(),
-            runnable: self.queues.n_queued(),
+            runnable: self.queues.n_queued() + self.limit.as_ref().map_or(0, Limit::n_waiting),
             threads: self.threads.n_alive(),
             ..Metrics::default()
         };
@@ -327,14 +382,17 @@ impl Pool {
         Builder::new()
     }
 
-    pub(crate) fn with_config(n_workers: usize, config: Config, on_panic: OnPanic) -> Self {
+    pub(crate) fn with_config(n_workers: usize, config: Config, policy: Policy) -> Self {
         let shared = Arc::new_cyclic(|this| Shared {
             queues: Queues::new(),
             sleep: Sleep::new(Vec::new()),
             crew: Crew::new(),
             watch: Watch::new(),
             threads: Threads::new(config),
-            on_panic,
+            on_panic: policy.on_panic,
+            on_deadlock: policy.on_deadlock,
+            deadlock_told: OnceLock::new(),
+            limit: policy.max_blocking.map(Limit::new),
             registry: Registry::default(),
             glimpses: Glimpses::default(),
             stats: Stats::new(),

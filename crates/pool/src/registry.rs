@@ -106,6 +106,15 @@ impl Glimpses {
             .count()
     }
 
+    /// How many threads run no goroutine at all.
+    pub(crate) fn n_spare(&self) -> usize {
+        let glimpses = self.0.lock();
+        glimpses
+            .iter()
+            .filter(|glimpse| glimpse.look().is_none())
+            .count()
+    }
+
     /// Shows what is known of each goroutine that runs on a thread.
     pub(crate) fn for_each(&self, f: &mut dyn FnMut(Shown)) {
         for glimpse in self.0.lock().iter() {

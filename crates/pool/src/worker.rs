@@ -39,6 +39,8 @@ struct Worker {
     number: u32,
     /// What dumps see of it.
     glimpse: Arc<Glimpse>,
+    /// Whether closures here count against the limit.
+    is_counted: bool,
 }
 
 std::thread_local! {
@@ -147,7 +149,7 @@ fn sampled() -> bool {
 
 /// A pool's thread from its first core to its end.
 pub(crate) fn main(shared: Arc<Shared>, core: Box<Core>) {
-    as_worker(shared, |worker| {
+    as_worker(shared, true, |worker| {
         let mut given = Some(core);
         while let Some(core) = given {
             worker.hold(core);
@@ -159,13 +161,13 @@ pub(crate) fn main(shared: Arc<Shared>, core: Box<Core>) {
 
 /// A pool's thread that never holds a core: `f` is given what runs a goroutine on it.
 pub(crate) fn without_core(shared: &Arc<Shared>, f: impl FnOnce(&dyn Fn(Task, &dyn Schedule))) {
-    as_worker(Arc::clone(shared), |worker| {
+    as_worker(Arc::clone(shared), false, |worker| {
         f(&|task, scheduler| worker.run_one(task, scheduler));
     });
 }
 
 /// Makes the calling thread one of the pool's while `f` runs.
-fn as_worker(shared: Arc<Shared>, f: impl FnOnce(&Worker)) {
+fn as_worker(shared: Arc<Shared>, is_counted: bool, f: impl FnOnce(&Worker)) {
     struct Ended(Arc<Shared>);
     impl Drop for Ended {
         fn drop(&mut self) {
@@ -176,6 +178,7 @@ fn as_worker(shared: Arc<Shared>, f: impl FnOnce(&Worker)) {
     hooks::set_scheduler(Some(Arc::new(Hook)));
     let worker = Rc::new(Worker {
         glimpse: shared.glimpses.add(),
+        is_counted,
         shared,
         core: RefCell::new(None),
         in_closure: Cell::new(false),
@@ -211,9 +214,20 @@ impl Worker {
         }
         self.glimpse.show(identity);
         self.in_closure.set(task.is_closure());
+        let was_closure = self.in_closure.get();
         task.run(scheduler);
         self.in_closure.set(false);
         self.glimpse.hide();
+        if was_closure {
+            self.make_room();
+        }
+    }
+
+    /// A closure on this thread has ended or is about to wait, if closures are counted.
+    fn make_room(&self) {
+        if self.shared.limit.is_some() && self.is_counted {
+            self.shared.make_room();
+        }
     }
 
     /// Counts something on the core's counters, or on the pool's.
@@ -326,6 +340,9 @@ impl hooks::Scheduler for Hook {
     fn before_block(&self) {
         let Some(worker) = worker() else { return };
         enter_running();
+        if worker.in_closure.get() {
+            worker.make_room();
+        }
         worker.glimpse.set_blocked(true);
         let _ = ASLEEP_SINCE.try_with(|since| since.set(Some(Instant::now())));
         let Some(mut core) = worker.core.take() else {
@@ -345,6 +362,9 @@ impl hooks::Scheduler for Hook {
     fn after_block(&self) {
         let Some(worker) = worker() else { return };
         worker.glimpse.set_blocked(false);
+        if worker.in_closure.get() && worker.is_counted {
+            worker.shared.take_room();
+        }
         let since = ASLEEP_SINCE.try_with(Cell::take).ok().flatten();
         let site = goroutine::with_running(goroutine::Goroutine::wait_site).flatten();
         if let (Some(since), Some(site)) = (since, site) {

@@ -102,6 +102,13 @@ impl Driver {
         drop(waker);
     }
 
+    /// How many threads the driver has, none or one, if no alarm is set or being fired.
+    pub(super) fn n_resting(&self) -> Option<usize> {
+        let state = self.state.lock();
+        let rests = state.wheel.is_empty() && (!state.is_running || state.wakes_at == u64::MAX);
+        rests.then_some(usize::from(state.is_running))
+    }
+
     /// The driver's thread.
     pub(super) fn run(&self) {
         let _exact = ExactTimeouts::begin();

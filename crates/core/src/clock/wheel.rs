@@ -101,6 +101,10 @@ impl<T> Wheel<T> {
         Key { at, id }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.in_use.iter().all(|&slots| slots == 0) && self.coming_down.is_none()
+    }
+
     /// The time and item of an entry that is still in.
     pub(super) fn get(&self, key: Key) -> Option<(u64, &T)> {
         let entry = self.entries.get(key.at).filter(|e| e.id == key.id)?;

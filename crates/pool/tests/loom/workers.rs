@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rendez_core::shim::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rendez_core::shim::{Mutex, model, thread};
-use rendez_pool::__private::{Cores, Crew, Sleep, Watch};
+use rendez_pool::__private::{Cores, Crew, Limit, Sleep, Watch};
 
 /// Queued work and sleeping cores.
 struct Workers {
@@ -252,4 +252,18 @@ fn fewer_workers_miss_no_work() {
             assert_eq!(staff.crew.n_workers(), 1);
         },
     );
+}
+
+#[test]
+fn nobody_waits_while_there_is_room() {
+    model("limit: entering against leaving", || {
+        let limit = Arc::new(Limit::new(1));
+        assert_eq!(limit.enter(0), Some(0));
+        let theirs = Arc::clone(&limit);
+        let other = thread::spawn(move || usize::from(theirs.enter(1).is_some()));
+        let mut ran = limit.leave().map_or(0, |_| 1);
+        ran += other.join().unwrap();
+        assert_eq!(ran, 1, "it has room at once or when the first leaves");
+        assert_eq!(limit.n_waiting(), 0);
+    });
 }
