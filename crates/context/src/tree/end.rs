@@ -55,37 +55,36 @@ fn end_locked(node: &Node, why: Why, given: Option<Given>) -> bool {
     true
 }
 
-/// What is to be done once all locks are released: done when it is dropped, whatever part
-/// of it panics.
+/// What is to be done once all locks are released: done when it is dropped, the one part
+/// even if the other panics.
 #[derive(Default)]
 struct After {
-    merged: Leavers,
     wakes: WakeList,
-    funcs: Funcs,
-    alarms: Vec<Alarm>,
-    kept: Vec<Box<dyn Send>>,
+    rest: Rest,
 }
 
-/// Merged nodes, which stand in other parents' lists too.
+/// What few have, in one list.
 #[derive(Default)]
-struct Leavers(Vec<Arc<Node>>);
+struct Rest(Vec<Later>);
 
-impl Drop for Leavers {
-    fn drop(&mut self) {
-        for node in &self.0 {
-            node.leave();
-        }
-    }
+enum Later {
+    /// To be started.
+    Funcs(BTreeMap<u64, Func>),
+    /// To leave the other parents' lists too.
+    Merged(Arc<Node>),
+    /// To be dropped.
+    Alarm(#[expect(dead_code, reason = "dropped")] Alarm),
+    Kept(#[expect(dead_code, reason = "dropped")] Box<dyn Send>),
 }
 
-/// Closures to be started.
-#[derive(Default)]
-struct Funcs(Vec<BTreeMap<u64, Func>>);
-
-impl Drop for Funcs {
+impl Drop for Rest {
     fn drop(&mut self) {
-        for func in self.0.drain(..).flat_map(BTreeMap::into_values) {
-            hooks::spawn_detached(func);
+        for later in self.0.drain(..) {
+            match later {
+                Later::Funcs(funcs) => funcs.into_values().for_each(hooks::spawn_detached),
+                Later::Merged(node) => node.leave(),
+                Later::Alarm(_) | Later::Kept(_) => {}
+            }
         }
     }
 }
@@ -119,15 +118,16 @@ fn settle<'a>(
     while let Some(waiter) = inner.waiters.claim() {
         waiter.complete(Outcome(0), &mut after.wakes);
     }
+    let rest = &mut after.rest.0;
     if node.deadline.is_some() {
-        after.alarms.push(std::mem::take(&mut inner.alarm));
+        rest.push(Later::Alarm(std::mem::take(&mut inner.alarm)));
     }
     if let Some(rare) = &mut inner.rare {
-        after.funcs.0.push(std::mem::take(&mut rare.funcs));
-        after.kept.extend(rare.kept.take());
+        rest.push(Later::Funcs(std::mem::take(&mut rare.funcs)));
+        rest.extend(rare.kept.take().map(Later::Kept));
         // `None`, if it is being dropped and leaves by itself.
         let merged = rare.merged.take().and_then(|node| node.upgrade());
-        after.merged.0.extend(merged);
+        rest.extend(merged.map(Later::Merged));
     }
     if inner.children.is_empty() {
         return false;
