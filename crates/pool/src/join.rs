@@ -143,7 +143,9 @@ impl<T> JoinHandle<T> {
     /// assert_eq!(rendez_pool::go(|| "done").join().unwrap(), "done");
     /// ```
     #[track_caller]
-    pub fn join(self) -> Result<T, JoinError> {
+    pub fn join(mut self) -> Result<T, JoinError> {
+        // A poll that was left pending still waits, and would be given the result instead.
+        self.waiting = None;
         if self.is_spent() {
             return Err(JoinError::Cancelled);
         }
