@@ -11,6 +11,7 @@ pub(crate) mod slot;
 pub(crate) mod state;
 
 use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -112,27 +113,20 @@ impl<T> Chan<T> {
     }
 }
 
-/// Drops each value, whether the drops of others panic or not; the first panic goes on
-/// when all are gone, unless the thread is unwinding already, which that would abort.
+/// Drops each value. Should one's drop panic, that goes on and those behind it leak, as
+/// crossbeam's do; but not while the thread is unwinding already, which that would abort.
 fn drop_all<T>(values: VecDeque<T>) {
-    if !std::mem::needs_drop::<T>() {
-        return;
-    }
-    let mut panic = None;
-    for value in values {
+    let mut values = ManuallyDrop::new(values);
+    while let Some(value) = values.pop_front() {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-            match panic {
-                None => panic = Some(payload),
-                // Reported by the panic hook; its own drop may panic as well.
-                Some(_) => std::mem::forget(payload),
+            if !thread::panicking() {
+                resume_unwind(payload);
             }
+            // Reported by the panic hook; its own drop may panic as well.
+            std::mem::forget(payload);
         }
     }
-    match panic {
-        Some(payload) if !thread::panicking() => resume_unwind(payload),
-        Some(payload) => std::mem::forget(payload),
-        None => {}
-    }
+    drop(ManuallyDrop::into_inner(values));
 }
 
 /// The locked state. See the file's head for what its drop does.
