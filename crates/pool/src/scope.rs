@@ -179,3 +179,37 @@ impl fmt::Debug for Scope<'_, '_> {
             .finish()
     }
 }
+
+/// What does not compile: a goroutine that borrows what its scope does not outlive, a scope
+/// that escapes, and a borrow without a scope.
+///
+/// ```compile_fail,E0597
+/// rendez_pool::scope(|s| {
+///     let inner = vec![1];
+///     s.go(|| inner.len());
+/// });
+/// ```
+///
+/// ```compile_fail,E0521
+/// let mut escaped = None;
+/// rendez_pool::scope(|s| escaped = Some(s));
+/// ```
+///
+/// ```compile_fail,E0505
+/// let v = vec![1];
+/// rendez_pool::scope(|s| {
+///     s.go(|| v.len());
+///     drop(v);
+/// });
+/// ```
+///
+/// ```compile_fail,E0597
+/// let v = vec![1];
+/// let handle = rendez_pool::go({
+///     let v = &v;
+///     move || v.len()
+/// });
+/// handle.join().unwrap();
+/// ```
+#[cfg(doctest)]
+pub struct Escapes;
