@@ -4,6 +4,7 @@
 mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
@@ -357,4 +358,22 @@ fn values_of_offers_whose_receiver_has_gone_do_not_count_beyond_the_capacity() {
             Vec::from_iter(0..=cap)
         );
     }
+}
+
+#[test]
+fn a_grant_dropped_after_close_gives_the_last_value_to_one_and_the_end_to_the_others() {
+    at_every_capacity(|cap| {
+        let (tx, rx) = channel(cap);
+        let mut served = Box::pin(rx.recv_async());
+        let mut next = pin!(rx.recv_async());
+        let mut last = pin!(rx.recv_async());
+        assert!(poll(served.as_mut()).is_pending());
+        assert!(poll(next.as_mut()).is_pending());
+        assert!(poll(last.as_mut()).is_pending());
+        tx.try_send(1).unwrap();
+        tx.close();
+        drop(served);
+        assert_eq!(poll(next.as_mut()), Poll::Ready(Ok(1)));
+        assert_eq!(poll(last.as_mut()), Poll::Ready(Err(RecvError)));
+    });
 }

@@ -237,6 +237,27 @@ fn a_dropped_offer_puts_its_receiver_back() {
 }
 
 #[test]
+fn a_grant_dropped_after_close_ends_every_wait() {
+    model(
+        "close: a dropped grant goes to one receiver, the end to the other",
+        || {
+            let (tx, rx) = bounded(1);
+            let mut served = Box::pin(rx.recv_async());
+            assert!(poll_once(served.as_mut()).is_pending());
+            let blocked = [(); 2].map(|()| {
+                let rx = rx.clone();
+                thread::spawn(move || rx.recv().is_ok())
+            });
+            tx.try_send(1).unwrap();
+            tx.close();
+            drop(served);
+            let got = blocked.map(|b| b.join().unwrap());
+            assert_ne!(got[0], got[1], "one got the value, one the end");
+        },
+    );
+}
+
+#[test]
 fn a_dropped_permit_lets_the_next_sender_in() {
     model(
         "cap 1: a permit is dropped against a waiting sender",

@@ -318,10 +318,9 @@ impl<T> State<T> {
             self.recvq.unreserve(wakes);
         }
         self.settle(wakes);
-        self.end_if_drained(wakes);
     }
 
-    /// Restores invariants 1 and 2.
+    /// Restores invariants 1, 2 and 4.
     pub(crate) fn settle(&mut self, wakes: &mut WakeList) {
         loop {
             if self.available() > 0 {
@@ -345,8 +344,10 @@ impl<T> State<T> {
                     continue;
                 }
             }
-            return;
+            break;
         }
+        // A receiver served above may have taken the last value.
+        self.end_if_drained(wakes);
     }
 
     /// Restores invariant 4 after sends have become impossible.
