@@ -1,7 +1,8 @@
 //! `digest`: SHA-256 of whole directory trees, on every core, in coreutils' format.
 //!
 //! A goroutine runs the pipeline (see `pipeline.rs`) while the main thread waits, in one
-//! select, for the first of three things: the pipeline's end, a signal, the timeout.
+//! select, for the first of two: the pipeline's end, or that of the context, which a signal or
+//! the timeout ends.
 //!
 //! Exit codes: 0 all is well; 1 a file could not be read, or a check failed; 2 the command
 //! line is wrong; 124 timed out; 130 and 143 stopped by SIGINT and SIGTERM; 141 nobody reads
@@ -15,17 +16,19 @@ mod output;
 mod pipeline;
 mod walk;
 
+use std::error::Error;
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use indicatif::ProgressBar;
+use rendez::context::{SIGINT, SIGTERM, SignalReceived, on_signals};
 use rendez::prelude::*;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use args::Args;
 use check::{Line, Tally};
@@ -39,25 +42,35 @@ const NO_READER: u8 = 141;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let timeout = args.timeout;
-    let bar = output::progress(!args.no_progress);
-    let shown = bar.clone();
-    let signals = match signals() {
-        Ok(signals) => signals,
+    // One context for both that may end it early.
+    let root = Context::background();
+    let (signalled, _stop) = match on_signals(&root, [SIGINT, SIGTERM]) {
+        Ok(signalled) => signalled,
         Err(e) => {
             eprintln!("digest: cannot listen for signals: {e}");
             return FAILED.into();
         }
     };
+    let (ctx, _cancel) = match args.timeout {
+        Some(timeout) => signalled.with_timeout_cause(timeout, TimedOut(timeout)),
+        None => signalled.with_cancel(),
+    };
+    let bar = output::progress(!args.no_progress);
+    let shown = bar.clone();
+    let of_work = ctx.clone();
     let work = go(move || {
         let result = match &args.check {
-            Some(list) => check_list(&args, list, &bar),
-            None => print_digests(&args, &bar),
+            Some(list) => check_list(&of_work, &args, list, &bar),
+            None => print_digests(&of_work, &args, &bar),
         };
         bar.finish_and_clear();
         result
     });
-    let code = select! {
+    let code = select_biased! {
+        recv(ctx.done()) -> _ => {
+            shown.finish_and_clear();
+            stopped(&ctx)
+        }
         recv(work) -> result => match result {
             Ok(Ok(true)) => 0,
             Ok(Ok(false)) => FAILED,
@@ -68,59 +81,43 @@ fn main() -> ExitCode {
             }
             Err(panic) => panic.resume(),
         },
-        recv(signals) -> signal => {
-            let signal = signal.unwrap_or(SIGTERM);
-            shown.finish_and_clear();
-            eprintln!("digest: stopped by {}", if signal == SIGINT { "SIGINT" } else { "SIGTERM" });
-            BY_SIGNAL + signal as u8
-        }
-        recv(timeout.map(after)) -> _ => {
-            shown.finish_and_clear();
-            eprintln!("digest: timed out after {:?}", timeout.unwrap_or_default());
-            TIMED_OUT
-        }
     };
     // At once: whoever still reads a file is not waited for.
     std::process::exit(code.into());
 }
 
-/// The signals that stop the program, as a channel.
-#[cfg(unix)]
-#[allow(clippy::disallowed_methods)] // signal-hook blocks in its own way.
-fn signals() -> io::Result<Receiver<i32>> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
-    let (tx, rx) = bounded(1);
-    std::thread::spawn(move || signals.forever().try_for_each(|signal| tx.send(signal)));
-    Ok(rx)
+/// Says what has ended `ctx`; returns the exit code for it.
+fn stopped(ctx: &Context) -> u8 {
+    let cause = ctx.cause().expect("a context that is done has a cause");
+    if let Some(received) = cause.downcast_ref::<SignalReceived>() {
+        let signal = received.signal();
+        let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+        eprintln!("digest: stopped by {name}");
+        return BY_SIGNAL + u8::try_from(signal).unwrap_or(0);
+    }
+    eprintln!("digest: {cause}");
+    TIMED_OUT
 }
 
-/// The signals that stop the program, as a channel: where signals cannot be waited for, a
-/// look at a flag now and then.
-#[cfg(not(unix))]
-fn signals() -> io::Result<Receiver<i32>> {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
+/// Why a context with the command line's timeout has ended.
+#[derive(Debug)]
+struct TimedOut(Duration);
 
-    let interrupted = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(SIGINT, Arc::clone(&interrupted))?;
-    let (tx, rx) = bounded(1);
-    go(async move {
-        let looks = tick(std::time::Duration::from_millis(50));
-        while looks.recv_async().await.is_ok() {
-            if interrupted.load(Ordering::Relaxed) && tx.send_async(SIGINT).await.is_err() {
-                return;
-            }
-        }
-    });
-    Ok(rx)
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "timed out after {:?}", self.0)
+    }
 }
+
+impl Error for TimedOut {}
 
 /// Prints the digest of every file at or below the arguments. Returns whether all could be
 /// read.
-fn print_digests(args: &Args, bar: &ProgressBar) -> io::Result<bool> {
+fn print_digests(ctx: &Context, args: &Args, bar: &ProgressBar) -> io::Result<bool> {
     let mut lines = Lines::new(bar);
     let mut all_read = true;
-    let end = pipeline::run(
+    pipeline::run(
+        ctx,
         args.jobs(),
         |found_one| {
             let _ = args.paths.iter().try_for_each(|root| {
@@ -131,21 +128,20 @@ fn print_digests(args: &Args, bar: &ProgressBar) -> io::Result<bool> {
         },
         |path: &PathBuf| hash::file(path, &|n| bar.inc(n)),
         |path, sum: io::Result<Sum>| match sum {
-            Ok(sum) => or_break(lines.push(&line(&path, &sum))),
+            Ok(sum) => lines.push(&line(&path, &sum)),
             Err(error) => {
                 all_read = false;
                 complain(bar, &path, &error);
-                ControlFlow::Continue(())
+                Ok(())
             }
         },
-    );
-    end.map_or(Ok(()), Err)?;
+    )?;
     lines.flush()?;
     Ok(all_read)
 }
 
 /// Checks every file that `list` names. Returns whether all are as it says.
-fn check_list(args: &Args, list: &OsStr, bar: &ProgressBar) -> io::Result<bool> {
+fn check_list(ctx: &Context, args: &Args, list: &OsStr, bar: &ProgressBar) -> io::Result<bool> {
     let name = names::shown(Path::new(list));
     let from_list = |e: io::Error| io::Error::new(e.kind(), format!("{name}: {e}"));
     let reader: Box<dyn BufRead + Send> = if list == "-" {
@@ -157,7 +153,8 @@ fn check_list(args: &Args, list: &OsStr, bar: &ProgressBar) -> io::Result<bool> 
     let mut tally = Tally::default();
     let mut malformed = 0;
     let mut unread = None;
-    let end = pipeline::run(
+    pipeline::run(
+        ctx,
         args.jobs(),
         |found_one| {
             for line in reader.split(b'\n') {
@@ -182,7 +179,7 @@ fn check_list(args: &Args, list: &OsStr, bar: &ProgressBar) -> io::Result<bool> 
             let verdict = match sum {
                 Ok(sum) if sum == expected => {
                     if args.quiet {
-                        return ControlFlow::Continue(());
+                        return Ok(());
                     }
                     "OK"
                 }
@@ -197,14 +194,13 @@ fn check_list(args: &Args, list: &OsStr, bar: &ProgressBar) -> io::Result<bool> 
                 }
             };
             if args.status {
-                return ControlFlow::Continue(());
+                return Ok(());
             }
             let mut line = check::name(&path);
             line.extend(format!(": {verdict}\n").as_bytes());
-            or_break(lines.push(&line))
+            lines.push(&line)
         },
-    );
-    end.map_or(Ok(()), Err)?;
+    )?;
     lines.flush()?;
     unread.map_or(Ok(()), |e| Err(from_list(e)))?;
     tally.malformed = malformed;
@@ -229,11 +225,4 @@ fn line(path: &Path, sum: &Sum) -> Vec<u8> {
     line.extend(name);
     line.push(b'\n');
     line
-}
-
-fn or_break(result: io::Result<()>) -> ControlFlow<io::Error> {
-    match result {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(e) => ControlFlow::Break(e),
-    }
 }

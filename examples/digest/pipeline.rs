@@ -10,38 +10,46 @@
 //!
 //! The sink takes the replies in the order in which the items were found, whichever worker is
 //! done first. Both channels are bounded, so a slow item holds everything up after `WINDOW`
-//! others and memory stays what it is, however many there are. When the sink ends, nobody
-//! receives from `order` any more, the source's next send fails, and all stages end.
+//! others and memory stays what it is, however many there are.
+//!
+//! The stages are goroutines of one error group. When the sink fails, nobody receives from
+//! `order` any more, the source's next send fails, and all stages end; when the group's context
+//! ends the source finds no more, and what has been found is finished.
 
+use std::fmt;
 use std::ops::ControlFlow;
 
-use rendez::pool::scope;
-use rendez::select::bounded;
+use rendez::errgroup;
+use rendez::prelude::*;
 
 /// How many items may be found and not yet reported.
 pub(crate) const WINDOW: usize = 256;
 
 /// Runs `work` on each item `source` finds, at most `n_workers` at a time, and gives item and
 /// result to `sink` in the order found. An item found together with its result (`Err`) skips
-/// the workers. Ends early when `sink` breaks, and gives what it breaks with.
-pub(crate) fn run<I, R, B>(
+/// the workers. Ends early when `sink` fails, with its error, and when `ctx` ends, without.
+pub(crate) fn run<I, R, E>(
+    ctx: &Context,
     n_workers: usize,
     source: impl FnOnce(&mut dyn FnMut(Result<I, (I, R)>) -> ControlFlow<()>) + Send,
     work: impl Fn(&I) -> R + Sync,
-    mut sink: impl FnMut(I, R) -> ControlFlow<B> + Send,
-) -> Option<B>
+    mut sink: impl FnMut(I, R) -> Result<(), E> + Send,
+) -> Result<(), E>
 where
     I: Send,
     R: Send,
-    B: Send,
+    E: fmt::Debug + Send + 'static,
 {
     let (jobs, to_do) = bounded(n_workers);
     let (order, in_order) = bounded(WINDOW);
-    scope(|s| {
-        s.go(move || {
+    let work = &work;
+    errgroup::scope(ctx, |group| {
+        let ctx = group.context();
+        group.go(move || {
             source(&mut |found| {
                 let (reply, result) = bounded(1);
-                let sent = order.send(result).is_ok()
+                let sent = ctx.err().is_none()
+                    && order.send(result).is_ok()
                     && match found {
                         Ok(item) => jobs.send((item, reply)).is_ok(),
                         Err(known) => reply.send(known).is_ok(),
@@ -52,28 +60,28 @@ where
                     ControlFlow::Break(())
                 }
             });
+            Ok(())
         });
         for _ in 0..n_workers {
-            let (to_do, work) = (to_do.clone(), &work);
-            s.go(move || {
+            let to_do = to_do.clone();
+            group.go(move || {
                 for (item, reply) in to_do {
                     let result = work(&item);
                     // Nobody listens any more once the sink has ended.
                     let _ = reply.send((item, result));
                 }
+                Ok(())
             });
         }
         drop(to_do);
-        for result in in_order {
-            // Without a reply its worker has panicked, which ends the scope.
-            let Ok((item, result)) = result.recv() else {
-                break;
-            };
-            if let ControlFlow::Break(end) = sink(item, result) {
-                return Some(end);
+        group.go(move || {
+            // Without a reply its worker has panicked, which ends the group.
+            let results = in_order.iter().map_while(|result| result.recv().ok());
+            for (item, result) in results {
+                sink(item, result)?;
             }
-        }
-        None
+            Ok(())
+        });
     })
 }
 
@@ -93,7 +101,8 @@ mod tests {
             let (found, most, released) = (&found, &most, &released);
             let seen = &mut seen;
             threads.spawn(move || {
-                let end: Option<()> = run(
+                let end: Result<(), String> = run(
+                    &Context::background(),
                     2,
                     move |found_one| {
                         for i in 0..N {
@@ -113,10 +122,10 @@ mod tests {
                         assert_eq!(doubled, i * 2);
                         most.fetch_max(found.load(Ordering::SeqCst) - seen.len(), Ordering::SeqCst);
                         seen.push(i);
-                        ControlFlow::Continue(())
+                        Ok(())
                     },
                 );
-                assert_eq!(end, None);
+                assert_eq!(end, Ok(()));
             });
             // As many are found as may be, then no more.
             while found.load(Ordering::SeqCst) < WINDOW {
@@ -129,20 +138,38 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_that_breaks_ends_all_stages() {
+    fn a_sink_that_fails_ends_all_stages() {
         let end = run(
+            &Context::background(),
             3,
             |found_one| while found_one(Ok(1)).is_continue() {},
             |&i| i,
-            |_, _| ControlFlow::Break("enough"),
+            |_, _| Err("enough"),
         );
-        assert_eq!(end, Some("enough"));
+        assert_eq!(end, Err("enough"));
+    }
+
+    #[test]
+    fn the_end_of_the_context_ends_an_endless_source() {
+        let (ctx, cancel) = Context::background().with_cancel();
+        let end: Result<(), String> = run(
+            &ctx,
+            2,
+            |found_one| while found_one(Ok(1)).is_continue() {},
+            |&i| i,
+            |_, _| {
+                cancel.cancel();
+                Ok(())
+            },
+        );
+        assert_eq!(end, Ok(()));
     }
 
     #[test]
     fn what_is_known_skips_the_workers() {
         let mut seen = Vec::new();
-        let end: Option<()> = run(
+        let end: Result<(), String> = run(
+            &Context::background(),
             1,
             |found_one| {
                 let _ = found_one(Ok(1));
@@ -151,10 +178,10 @@ mod tests {
             |_| "worked",
             |i, result| {
                 seen.push((i, result));
-                ControlFlow::Continue(())
+                Ok(())
             },
         );
-        assert_eq!(end, None);
+        assert_eq!(end, Ok(()));
         assert_eq!(seen, [(1, "worked"), (2, "known")]);
     }
 }
