@@ -91,7 +91,11 @@ fn stopped(ctx: &Context) -> u8 {
     let cause = ctx.cause().expect("a context that is done has a cause");
     if let Some(received) = cause.downcast_ref::<SignalReceived>() {
         let signal = received.signal();
-        let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+        let name = if signal == SIGINT {
+            "SIGINT"
+        } else {
+            "SIGTERM"
+        };
         eprintln!("digest: stopped by {name}");
         return BY_SIGNAL + u8::try_from(signal).unwrap_or(0);
     }

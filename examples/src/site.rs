@@ -49,13 +49,20 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
     let request = lines.next().transpose()?.unwrap_or_default();
     let path = request.split(' ').nth(1).unwrap_or_default();
     // The head ends with an empty line.
-    while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
+    while lines
+        .next()
+        .transpose()?
+        .is_some_and(|line| !line.is_empty())
+    {}
     let status = if path.starts_with("/missing") {
         "404 Not Found"
     } else {
         "200 OK"
     };
-    write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\n\r\n{path}\n")?;
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nConnection: close\r\n\r\n{path}\n"
+    )?;
     while path.starts_with("/endless") {
         rendez::time::sleep(Duration::from_millis(10));
         stream.write_all(b"and on\n")?;
