@@ -12,6 +12,10 @@ struct SafeCounter {
 }
 
 impl SafeCounter {
+    #[allow(
+        clippy::await_holding_lock,
+        reason = "whoever waits for this lock awaits it"
+    )]
     async fn inc(&self, key: &str) {
         let mut counts = self.counts.lock_async().await;
         let before = counts.get(key).copied().unwrap_or(0);
