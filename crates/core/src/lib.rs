@@ -18,6 +18,7 @@ pub mod countdown;
 pub mod either;
 pub mod goroutine;
 pub mod hooks;
+pub mod lock;
 pub mod parker;
 pub mod queue;
 pub mod schedule;

@@ -228,22 +228,26 @@ impl Queue {
 
     /// How many nodes are linked, those that offers hold and those already won by
     /// another arm included.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Whether no node is linked.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// How many of them offers hold.
+    #[inline]
     pub fn n_reserved(&self) -> usize {
         self.n_reserved
     }
 
     /// Whether somebody is linked whom no offer holds: they may be served, unless
     /// another arm has won them.
+    #[inline]
     pub fn has_open(&self) -> bool {
         self.len > self.n_reserved
     }
@@ -306,7 +310,16 @@ impl Queue {
     }
 
     /// Wins the first waiter that can be served.
+    #[inline]
     pub fn claim(&mut self) -> Option<Claimed> {
+        if self.has_open() {
+            self.claim_first()
+        } else {
+            None
+        }
+    }
+
+    fn claim_first(&mut self) -> Option<Claimed> {
         self.find(false, |waiter, arm, _| match waiter.claim(arm) {
             Ok(()) => Step::Take,
             Err(Taken::Gone) => Step::Unlink,

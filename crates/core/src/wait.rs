@@ -240,6 +240,17 @@ pub fn block_on_case<C: Arm>(
     Some(case.finish(outcome))
 }
 
+/// As [`block_on_case`], for a caller who has just looked in vain.
+pub fn block_on_queued<C: Arm>(
+    case: &C,
+    deadline: Option<Instant>,
+    location: &'static Location<'static>,
+) -> Option<C::Output> {
+    let (_, outcome) =
+        queue_and_sleep(&Only(case), deadline.into(), Order::Biased, false, location)?;
+    Some(case.finish(outcome))
+}
+
 /// As [`block_on_case`], but only as long as a peer that has already been found takes to
 /// complete: for `try_` operations that meet an offer.
 pub fn block_briefly<C: Arm>(case: &C, location: &'static Location<'static>) -> Option<C::Output> {

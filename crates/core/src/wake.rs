@@ -9,6 +9,7 @@
 //! by unwinding. The panic hook has reported the panic; it goes no further.
 
 use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
@@ -47,32 +48,36 @@ impl Wake {
 /// Those to wake after the lock. Fires on drop, in the order of [`WakeList::push`].
 #[derive(Debug, Default)]
 pub struct WakeList {
-    // Nearly every operation wakes nobody or one; only a second one allocates.
-    first: Option<Wake>,
-    rest: VecDeque<Wake>,
+    // Nearly every operation wakes nobody or one; only a second one allocates. Both are
+    // dropped by `fire`, which an empty list is spared.
+    first: ManuallyDrop<Option<Wake>>,
+    #[expect(clippy::box_collection, reason = "a word instead of four to clear")]
+    rest: ManuallyDrop<Option<Box<VecDeque<Wake>>>>,
 }
 
 impl WakeList {
     /// An empty list.
+    #[inline]
     pub const fn new() -> Self {
         Self {
-            first: None,
-            rest: VecDeque::new(),
+            first: ManuallyDrop::new(None),
+            rest: ManuallyDrop::new(None),
         }
     }
 
     /// Adds `wake`.
     pub fn push(&mut self, wake: Wake) {
         if self.is_empty() {
-            self.first = Some(wake);
+            *self.first = Some(wake);
         } else {
-            self.rest.push_back(wake);
+            self.rest.get_or_insert_default().push_back(wake);
         }
     }
 
     /// Whether nobody is to be woken.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.first.is_none() && self.rest.is_empty()
+        self.first.is_none() && self.rest.is_none()
     }
 
     /// Wakes everyone on it.
@@ -80,15 +85,19 @@ impl WakeList {
         if let Some(wake) = self.first.take() {
             wake.wake();
         }
-        while let Some(wake) = self.rest.pop_front() {
+        while let Some(wake) = self.rest.as_mut().and_then(|rest| rest.pop_front()) {
             wake.wake();
         }
+        *self.rest = None;
     }
 }
 
 impl Drop for WakeList {
+    #[inline]
     fn drop(&mut self) {
-        self.fire();
+        if !self.is_empty() {
+            self.fire();
+        }
     }
 }
 

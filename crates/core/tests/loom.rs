@@ -17,6 +17,7 @@ use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
 use rendez_core::clock::Alarm;
 use rendez_core::countdown::{Countdown, Zero};
 use rendez_core::goroutine::WaitKind;
+use rendez_core::lock::{WordGuard, WordLock};
 use rendez_core::parker::Parker;
 use rendez_core::queue::{Node, Queue, Registration};
 use rendez_core::shim::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -579,5 +580,39 @@ fn an_alarm_set_anew_while_it_goes_off_wakes_the_new_task() {
         driver.join().unwrap();
         assert!(old.count() <= 1);
         is_dropped(&old);
+    });
+}
+
+#[cfg(rendez_loom)]
+fn lock_word(lock: &WordLock<u64>) -> WordGuard<'_, u64> {
+    lock.lock_spinning()
+}
+
+#[cfg(not(rendez_loom))]
+fn lock_word(lock: &WordLock<u64>) -> WordGuard<'_, u64> {
+    lock.lock()
+}
+
+#[test]
+fn a_bit_of_a_word_guards_its_value_and_publishes_the_other_bits() {
+    model("core: a bit of a word is a lock", || {
+        const COUNT: u64 = 2;
+        let lock = Arc::new(WordLock::new(0, 0_u64));
+        let add = |lock: &WordLock<u64>| {
+            let mut value = lock_word(lock);
+            // The word always says what the value is, to its holder.
+            assert_eq!(value.word() / COUNT, *value);
+            *value += 1;
+            let word = value.word() + COUNT;
+            value.set_word(word);
+        };
+        let other = {
+            let lock = Arc::clone(&lock);
+            thread::spawn(move || add(&lock))
+        };
+        add(&lock);
+        other.join().unwrap();
+        assert_eq!(*lock_word(&lock), 2);
+        assert_eq!(lock.peek(), 2 * COUNT);
     });
 }

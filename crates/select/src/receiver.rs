@@ -88,7 +88,7 @@ impl<T> Receiver<T> {
     /// [`RecvError`] if the channel is empty, and closed or without senders.
     #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
-        match self.recv_by(None, Location::caller()) {
+        match self.recv_by(|| None, Location::caller()) {
             Ok(value) => Ok(value),
             Err(_) => Err(RecvError),
         }
@@ -101,7 +101,7 @@ impl<T> Receiver<T> {
     /// [`RecvTimeoutError`].
     #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        self.recv_by(clock::deadline_after(timeout), Location::caller())
+        self.recv_by(|| clock::deadline_after(timeout), Location::caller())
     }
 
     /// As [`recv`](Self::recv), until `deadline` at most.
@@ -111,16 +111,35 @@ impl<T> Receiver<T> {
     /// [`RecvTimeoutError`].
     #[track_caller]
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
-        self.recv_by(Some(deadline), Location::caller())
+        self.recv_by(|| Some(deadline), Location::caller())
     }
 
+    #[inline]
     fn recv_by(
+        &self,
+        deadline: impl FnOnce() -> Option<Instant>,
+        location: &'static Location<'static>,
+    ) -> Result<T, RecvTimeoutError> {
+        hooks::switch_point();
+        if let Source::Chan(chan) = &self.source {
+            match chan.try_recv() {
+                TryRecv::Value(value) => return Ok(value),
+                TryRecv::Drained => return Err(RecvTimeoutError::Disconnected),
+                TryRecv::Empty | TryRecv::Offer => {}
+            }
+        }
+        // The clock is not looked at before this.
+        self.recv_waiting(deadline(), location)
+    }
+
+    #[cold]
+    fn recv_waiting(
         &self,
         deadline: Option<Instant>,
         location: &'static Location<'static>,
     ) -> Result<T, RecvTimeoutError> {
         let received = match &self.source {
-            Source::Chan(chan) => wait::block_on_case(&RecvSlot::new(chan), deadline, location),
+            Source::Chan(chan) => wait::block_on_queued(&RecvSlot::new(chan), deadline, location),
             _ => wait::block_on_case(self, deadline, location),
         };
         Ok(received.ok_or(RecvTimeoutError::Timeout)??)

@@ -74,8 +74,14 @@ impl<T> Sender<T> {
     /// ```
     #[track_caller]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
-        self.send_by(value, None, Location::caller())
-            .map_err(|e| SendError(e.into_inner()))
+        hooks::switch_point();
+        match self.chan.try_send(value) {
+            Ok(()) => Ok(()),
+            Err(TrySend::Closed(value)) => Err(SendError(value)),
+            Err(TrySend::Full(value)) => self
+                .send_waiting(value, None, Location::caller())
+                .map_err(|e| SendError(e.into_inner())),
+        }
     }
 
     /// As [`send`](Self::send), for at most `timeout`.
@@ -85,7 +91,7 @@ impl<T> Sender<T> {
     /// [`SendTimeoutError`], with the value.
     #[track_caller]
     pub fn send_timeout(&self, value: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
-        self.send_by(value, clock::deadline_after(timeout), Location::caller())
+        self.send_by(value, || clock::deadline_after(timeout), Location::caller())
     }
 
     /// As [`send`](Self::send), until `deadline` at most.
@@ -95,17 +101,33 @@ impl<T> Sender<T> {
     /// [`SendTimeoutError`], with the value.
     #[track_caller]
     pub fn send_deadline(&self, value: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
-        self.send_by(value, Some(deadline), Location::caller())
+        self.send_by(value, || Some(deadline), Location::caller())
     }
 
     fn send_by(
+        &self,
+        value: T,
+        deadline: impl FnOnce() -> Option<Instant>,
+        location: &'static Location<'static>,
+    ) -> Result<(), SendTimeoutError<T>> {
+        hooks::switch_point();
+        match self.chan.try_send(value) {
+            Ok(()) => Ok(()),
+            Err(TrySend::Closed(value)) => Err(SendTimeoutError::Disconnected(value)),
+            // The clock is not looked at before this.
+            Err(TrySend::Full(value)) => self.send_waiting(value, deadline(), location),
+        }
+    }
+
+    #[cold]
+    fn send_waiting(
         &self,
         value: T,
         deadline: Option<Instant>,
         location: &'static Location<'static>,
     ) -> Result<(), SendTimeoutError<T>> {
         let send = SendSlot::new(&*self.chan, value);
-        match wait::block_on_case(&send, deadline, location) {
+        match wait::block_on_queued(&send, deadline, location) {
             Some(sent) => Ok(sent?),
             None => match send.into_value() {
                 Some(value) => Err(SendTimeoutError::Timeout(value)),

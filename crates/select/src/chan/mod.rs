@@ -16,25 +16,31 @@ use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use rendez_core::case::Probe;
-use rendez_core::shim::atomic::{AtomicU64, AtomicUsize, Ordering};
-use rendez_core::shim::{Mutex, MutexGuard, thread};
+use rendez_core::lock::{WordGuard, WordLock};
+use rendez_core::shim::atomic::AtomicUsize;
+use rendez_core::shim::thread;
 use rendez_core::wake::WakeList;
 
 use state::State;
 
-const RECV_READY: u64 = 1;
-const SEND_READY: u64 = 1 << 1;
-const LOCKED: u64 = 1 << 2;
-const EPOCH: u64 = 1 << 3;
+// Bit 0 is the lock's.
+const LOCKED: u64 = WordLock::<()>::LOCKED;
+const RECV_READY: u64 = 1 << 1;
+const SEND_READY: u64 = 1 << 2;
+const QUEUED: u64 = 1 << 3;
+const ENDED: u64 = 1 << 4;
+const EPOCH: u64 = 1 << 5;
 
 /// The channel itself, shared by its handles.
 pub(crate) struct Chan<T> {
-    // | epoch (bits 3-63) | LOCKED | SEND_READY | RECV_READY |, written under the lock. The
-    // epoch grows whenever a flag rises. While LOCKED is set the flags say nothing: whom
+    // Guards everything a value passes through. No other lock is taken under it. Its word:
+    //
+    //     | epoch (bits 5-63) | ENDED | QUEUED | SEND_READY | RECV_READY | LOCKED |
+    //
+    // QUEUED: somebody stands in a queue. ENDED: closed, or an end has no handle left. With
+    // neither, an operation that need not wait concerns the buffer alone. The epoch grows whenever a flag rises. While LOCKED is set the flags say nothing: whom
     // an operation has served may already run, and must not see them as they were before.
-    status: AtomicU64,
-    // Guards everything a value passes through. No other lock is taken under it.
-    state: Mutex<State<T>>,
+    state: WordLock<State<T>>,
     cap: Option<usize>,
     pub(crate) n_senders: AtomicUsize,
     pub(crate) n_receivers: AtomicUsize,
@@ -43,10 +49,9 @@ pub(crate) struct Chan<T> {
 impl<T> Chan<T> {
     pub(crate) fn new(cap: Option<usize>) -> Self {
         let state = State::new(cap);
-        let status = if state.send_ready() { SEND_READY } else { 0 };
+        let word = if state.send_ready() { SEND_READY } else { 0 };
         Self {
-            status: AtomicU64::new(status),
-            state: Mutex::new(state),
+            state: WordLock::new(word, state),
             cap,
             n_senders: AtomicUsize::new(1),
             n_receivers: AtomicUsize::new(1),
@@ -57,33 +62,38 @@ impl<T> Chan<T> {
         self.cap
     }
 
+    #[inline]
     pub(crate) fn lock(&self) -> Locked<'_, T> {
-        let state = self.state.lock();
-        // ORDERING: before anybody is served, which publishes it to them.
-        let status = self.status.load(Ordering::Relaxed);
-        self.status.store(status | LOCKED, Ordering::Relaxed);
-        Locked {
-            chan: self,
-            state: Some(state),
-            wakes: WakeList::new(),
-        }
+        Locked::of(self.state.lock())
     }
 
+    /// Locks; says whether nobody is queued and nothing has ended. What then changes the
+    /// buffer alone ends with [`mirror_plain`].
+    #[inline]
+    pub(crate) fn lock_plain(&self) -> (WordGuard<'_, State<T>>, bool) {
+        let state = self.state.lock();
+        let plain = state.word() & (QUEUED | ENDED) == 0;
+        (state, plain)
+    }
+
+    #[inline]
     pub(crate) fn probe_recv(&self) -> Probe {
         self.probe(RECV_READY)
     }
 
+    #[inline]
     pub(crate) fn probe_send(&self) -> Probe {
         self.probe(SEND_READY)
     }
 
+    #[inline]
     fn probe(&self, flag: u64) -> Probe {
-        // ORDERING: Acquire pairs with the Release in `Locked::drop`, and keeps the looks
-        // of a double collect in their order.
-        let status = self.status.load(Ordering::Acquire);
+        // ORDERING: the Acquire in `peek` pairs with the Release of the lock, and keeps the
+        // looks of a double collect in their order.
+        let word = self.state.peek();
         Probe {
-            ready: status & (flag | LOCKED) != 0,
-            epoch: status / EPOCH,
+            ready: word & (flag | LOCKED) != 0,
+            epoch: word / EPOCH,
         }
     }
 
@@ -131,17 +141,24 @@ fn drop_all<T>(values: VecDeque<T>) {
 
 /// The locked state. See the file's head for what its drop does.
 pub(crate) struct Locked<'a, T> {
-    chan: &'a Chan<T>,
-    // Some until dropped.
-    state: Option<MutexGuard<'a, State<T>>>,
+    // Declared, and so dropped, before the wakes: unlocks first.
+    state: WordGuard<'a, State<T>>,
     wakes: WakeList,
 }
 
-impl<T> Locked<'_, T> {
+impl<'a, T> Locked<'a, T> {
+    #[inline]
+    pub(crate) fn of(state: WordGuard<'a, State<T>>) -> Self {
+        Self {
+            state,
+            wakes: WakeList::new(),
+        }
+    }
+
     /// State and wakes, for the moves that need both.
+    #[inline]
     pub(crate) fn parts(&mut self) -> (&mut State<T>, &mut WakeList) {
-        let state = self.state.as_mut().expect("locked until dropped");
-        (state, &mut self.wakes)
+        (&mut self.state, &mut self.wakes)
     }
 
     fn end(&mut self) {
@@ -152,34 +169,47 @@ impl<T> Locked<'_, T> {
 
 impl<T> Deref for Locked<'_, T> {
     type Target = State<T>;
+    #[inline]
     fn deref(&self) -> &State<T> {
-        self.state.as_ref().expect("locked until dropped")
+        &self.state
     }
 }
 
 impl<T> DerefMut for Locked<'_, T> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut State<T> {
-        self.state.as_mut().expect("locked until dropped")
+        &mut self.state
     }
 }
 
 impl<T> Drop for Locked<'_, T> {
+    #[inline]
     fn drop(&mut self) {
-        let Some(mut state) = self.state.take() else {
-            return;
-        };
-        let (recv, send) = (state.recv_ready(), state.send_ready());
-        if (recv || send) && !state.watchq.is_empty() {
-            state.tell_watchers(recv, send, &mut self.wakes);
+        let (recv, send) = (self.state.recv_ready(), self.state.send_ready());
+        if (recv || send) && !self.state.watchq.is_empty() {
+            self.state.tell_watchers(recv, send, &mut self.wakes);
         }
-        let flags = if recv { RECV_READY } else { 0 } | if send { SEND_READY } else { 0 };
-        let before = self.chan.status.load(Ordering::Relaxed);
-        let risen = flags & !before != 0;
-        let epoch = before / EPOCH + u64::from(risen);
-        self.chan
-            .status
-            .store((epoch * EPOCH) | flags, Ordering::Release);
-        drop(state);
-        self.wakes.fire();
+        let queues = [&self.state.sendq, &self.state.recvq, &self.state.watchq];
+        let queued = queues.iter().any(|queue| !queue.is_empty());
+        let ended = self.state.no_sends() || self.state.no_more();
+        let rest = if queued { QUEUED } else { 0 } | if ended { ENDED } else { 0 };
+        mirror(&mut self.state, recv, send, rest);
     }
+}
+
+/// Mirrors a state in which nobody is queued and nothing has ended.
+#[inline]
+pub(crate) fn mirror_plain<T>(state: &mut WordGuard<'_, State<T>>) {
+    let (recv, send) = (state.available() > 0, state.has_room());
+    debug_assert_eq!((recv, send), (state.recv_ready(), state.send_ready()));
+    mirror(state, recv, send, 0);
+}
+
+#[inline]
+fn mirror<T>(state: &mut WordGuard<'_, State<T>>, recv: bool, send: bool, rest: u64) {
+    let flags = if recv { RECV_READY } else { 0 } | if send { SEND_READY } else { 0 };
+    let before = state.word();
+    let risen = flags & !before != 0;
+    let epoch = before / EPOCH + u64::from(risen);
+    state.set_word((epoch * EPOCH) | rest | flags);
 }

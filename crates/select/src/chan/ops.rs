@@ -19,7 +19,7 @@ use rendez_core::wake::WakeList;
 
 use super::slot::Slot;
 use super::state::{CLOSED, GRANTED, HANDED, PERMIT, SENT, State, WATCH_RECV, WATCH_SEND};
-use super::{Chan, Locked};
+use super::{Chan, Locked, mirror_plain};
 use crate::error::{RecvError, SendError};
 
 /// Whether a waiter that could not be won is still to be queued.
@@ -321,11 +321,26 @@ pub(crate) enum TryRecv<T> {
 }
 
 impl<T> Chan<T> {
+    #[inline]
     pub(crate) fn try_recv(&self) -> TryRecv<T> {
         if !self.probe_recv().ready {
             return TryRecv::Empty;
         }
-        let mut chan = self.lock();
+        let (mut state, plain) = self.lock_plain();
+        if plain {
+            return match state.pop_available() {
+                Some(value) => {
+                    mirror_plain(&mut state);
+                    TryRecv::Value(value)
+                }
+                None => TryRecv::Empty,
+            };
+        }
+        Self::try_recv_among(Locked::of(state))
+    }
+
+    /// As [`try_recv`](Self::try_recv), with others in the queues, or at the end.
+    fn try_recv_among(mut chan: Locked<'_, T>) -> TryRecv<T> {
         let (state, wakes) = chan.parts();
         if let Some(value) = state.next(wakes) {
             TryRecv::Value(value)
@@ -338,8 +353,22 @@ impl<T> Chan<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn try_send(&self, value: T) -> Result<(), TrySend<T>> {
-        let mut chan = self.lock();
+        let (mut state, plain) = self.lock_plain();
+        if plain {
+            if !state.has_room() {
+                return Err(TrySend::Full(value));
+            }
+            state.insert(value);
+            mirror_plain(&mut state);
+            return Ok(());
+        }
+        Self::try_send_among(Locked::of(state), value)
+    }
+
+    /// As [`try_send`](Self::try_send), with others in the queues, or at the end.
+    fn try_send_among(mut chan: Locked<'_, T>, value: T) -> Result<(), TrySend<T>> {
         let (state, wakes) = chan.parts();
         if state.no_sends() {
             return Err(TrySend::Closed(value));

@@ -87,16 +87,19 @@ impl<T> State<T> {
     }
 
     /// Values without a receiver.
+    #[inline]
     pub(crate) fn available(&self) -> usize {
         self.buf.len() - self.granted
     }
 
     /// What `len` says.
+    #[inline]
     pub(crate) fn counted(&self) -> usize {
         self.buf.len() - self.granted - self.returned
     }
 
     /// Whether a value can be put down without a receiver waiting.
+    #[inline]
     pub(crate) fn has_room(&self) -> bool {
         self.cap
             .is_none_or(|cap| self.counted() + self.offers < cap)
@@ -112,16 +115,19 @@ impl<T> State<T> {
     }
 
     /// Whether no value can be sent any more, permits apart.
+    #[inline]
     pub(crate) fn no_sends(&self) -> bool {
         self.closed || self.no_receivers
     }
 
     /// Whether no value can come any more but those here and those with a permit.
+    #[inline]
     pub(crate) fn no_more(&self) -> bool {
         self.closed || self.no_senders
     }
 
     /// Whether nothing will ever be received again.
+    #[inline]
     pub(crate) fn is_drained(&self) -> bool {
         self.no_more() && self.buf.is_empty() && self.offers == 0
     }
@@ -131,17 +137,20 @@ impl<T> State<T> {
     }
 
     /// Whether a receive is worth a try.
+    #[inline]
     pub(crate) fn recv_ready(&self) -> bool {
         self.available() > 0 || self.sendq.has_open() || self.is_drained()
     }
 
     /// Whether a send is worth a try.
+    #[inline]
     pub(crate) fn send_ready(&self) -> bool {
         self.no_sends() || self.has_room() || self.recvq.has_open()
     }
 
     /// Puts a value down at the back.
-    fn insert(&mut self, value: T) {
+    #[inline]
+    pub(crate) fn insert(&mut self, value: T) {
         self.buf.push_back(value);
         if self.cap.is_some_and(|cap| self.counted() > cap) {
             self.returned += 1;
@@ -149,6 +158,7 @@ impl<T> State<T> {
     }
 
     /// Takes the front, of which the caller knows that it is not promised to another.
+    #[inline]
     pub(crate) fn pop_available(&mut self) -> Option<T> {
         if self.available() == 0 {
             return None;
@@ -187,12 +197,14 @@ impl<T> State<T> {
     }
 
     /// Promises one available value to the caller.
+    #[inline]
     pub(crate) fn grant(&mut self) {
         self.returned = self.returned.saturating_sub(1);
         self.granted += 1;
     }
 
     /// Comes for a promised value.
+    #[inline]
     pub(crate) fn redeem(&mut self, wakes: &mut WakeList) -> Option<T> {
         self.granted -= 1;
         let value = self.pop();
@@ -209,6 +221,7 @@ impl<T> State<T> {
     }
 
     /// Sends a value if that needs no waiting.
+    #[inline]
     pub(crate) fn try_send(&mut self, value: T, wakes: &mut WakeList) -> Result<(), T> {
         if let Some(receiver) = self.recvq.claim() {
             self.give(receiver, value, wakes);
@@ -236,6 +249,7 @@ impl<T> State<T> {
     }
 
     /// Receives a value if one is available, and refills from those who wait to send.
+    #[inline]
     pub(crate) fn try_recv(&mut self, wakes: &mut WakeList) -> Option<T> {
         let value = self.pop_available()?;
         self.settle(wakes);
@@ -320,8 +334,15 @@ impl<T> State<T> {
         self.settle(wakes);
     }
 
-    /// Restores invariants 1, 2 and 4.
+    /// Restores invariants 1, 2 and 4; only who stands open in a queue can want for it.
+    #[inline]
     pub(crate) fn settle(&mut self, wakes: &mut WakeList) {
+        if self.recvq.has_open() || self.sendq.has_open() {
+            self.settle_waiters(wakes);
+        }
+    }
+
+    fn settle_waiters(&mut self, wakes: &mut WakeList) {
         loop {
             if self.available() > 0 {
                 if let Some(receiver) = self.recvq.claim() {
@@ -362,6 +383,7 @@ impl<T> State<T> {
         self.end_if_drained(wakes);
     }
 
+    #[inline]
     fn end_if_drained(&mut self, wakes: &mut WakeList) {
         if self.is_drained() {
             while let Some(receiver) = self.recvq.claim() {
