@@ -66,7 +66,7 @@ fn an_expiry_beside_a_reset_is_received_once_or_not_at_all() {
 
 #[test]
 fn a_stop_and_a_receive_never_both_get_the_expiry() {
-    model_with_clock("time: stop against try_recv and a select", |clock| {
+    model_with_clock("time: stop against try_recv", |clock| {
         let timer = Arc::new(Timer::new(Duration::ZERO));
         let theirs = Arc::clone(&timer);
         let other = spawn(clock, move || theirs.try_recv().is_some());
