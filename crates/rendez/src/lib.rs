@@ -1,5 +1,5 @@
-//! Go's concurrency, whole, in Rust: goroutines, channels and select, wait groups, for
-//! threads and tasks alike.
+//! Go's concurrency, whole, in Rust: goroutines, channels and select, wait groups, locks,
+//! timers, contexts and error groups, for threads and tasks alike.
 //!
 //! Each part is a crate of its own, re-exported here as a module; [`prelude`] has the names
 //! that most programs use.
