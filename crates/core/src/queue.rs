@@ -305,7 +305,12 @@ impl Queue {
         }
         node.edit(|l| l.linked = false);
         self.len -= 1;
-        self.n_reserved -= usize::from(links.reserved);
+        if links.reserved {
+            self.n_reserved -= 1;
+            // The offer finds it here no more, so it is let go now, unless it has gone.
+            // SAFETY: the node was linked, so its owner has not left.
+            unsafe { &*links.waiter }.let_go();
+        }
         true
     }
 

@@ -184,6 +184,10 @@ impl<C: Case> Standing<C> {
                 if expired {
                     self.close();
                     if !self.open {
+                        // Queues may have passed us over while an offer held us.
+                        if self.collect() {
+                            continue;
+                        }
                         return None;
                     }
                     // It has won, or an offer holds us and its completion is under way.
@@ -327,10 +331,14 @@ impl<C: Case> Standing<C> {
     /// `brief` wait passes over the offers of tasks; an arm that may have one is not left
     /// queued beside it, where neither would learn of the other.
     fn queue(&mut self, wake: Wake, brief: bool) -> Option<Won> {
+        // Before it is open: a node must not leave its queue while an offer may take hold of
+        // the waiter there.
+        self.collect();
         let mut missed = Vec::new();
         let reserved = self.waiter.0.reopen(wake, &mut missed);
+        debug_assert!(!reserved, "a closed waiter is held by no offer");
         self.open = true;
-        self.note(reserved, &missed);
+        self.note(false, &missed);
         let mut unsure = Vec::new();
         while let Some(arm) = self.idle.pop().or_else(|| self.due.pop_front()) {
             if self.waiter.0.ready().is_some() {
@@ -370,11 +378,13 @@ impl<C: Case> Standing<C> {
         self.won()
     }
 
-    /// Takes note of what was missed since the last look.
-    fn collect(&mut self) {
+    /// Takes note of what was missed since the last look, with the waiter closed. Returns
+    /// whether that may be anything: an offer had held it.
+    fn collect(&mut self) -> bool {
         let mut missed = Vec::new();
         let reserved = self.waiter.0.collect(&mut missed);
         self.note(reserved, &missed);
+        reserved
     }
 
     fn note(&mut self, reserved: bool, missed: &[usize]) {

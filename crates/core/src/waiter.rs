@@ -310,6 +310,14 @@ impl Waiter {
         }
     }
 
+    /// Ends an offer's hold without serving, for an owner that has left the offer's queue and
+    /// needs no waking. Nothing happens if no offer holds it any more.
+    pub(crate) fn let_go(&self) {
+        if self.hold(|phase| phase == RESERVED).is_ok() {
+            self.word.store(OPEN, Ordering::Release);
+        }
+    }
+
     /// Spends its wake without winning it: the owner looks again and sets the next.
     pub(crate) fn nudge(&self, wakes: &mut WakeList) -> Result<(), Taken> {
         self.hold(|phase| phase == OPEN)?;
