@@ -158,6 +158,23 @@ pub mod sleepers {
     }
 }
 
+pub mod quit {
+    //! Whether the program handles `SIGQUIT` in another way than by a pool's dump.
+    use crate::shim::unmodelled::{AtomicBool, Ordering};
+
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+
+    /// The program does, from now on.
+    pub fn take() {
+        TAKEN.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it does.
+    pub fn is_taken() -> bool {
+        TAKEN.load(Ordering::Relaxed)
+    }
+}
+
 mod bubbles {
     //! How many bubbles live: while none does, no hook looks for one.
     #![allow(clippy::disallowed_types)]

@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::fmt;
 
+use crate::dump::Dump;
+
 /// What a panic carries.
 pub type Payload = Box<dyn Any + Send + 'static>;
 
@@ -85,9 +87,32 @@ pub(crate) fn message(payload: &Payload) -> &str {
 }
 
 /// Goroutines had not ended when the time for a shutdown was up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} goroutines still run")]
-pub struct Unfinished(pub usize);
+///
+/// Its `Display` says how many, and then shows each as a [`Dump`] does.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{n} goroutines have not ended:\n\n{dump}")]
+pub struct Unfinished {
+    n: usize,
+    dump: Dump,
+}
+
+impl Unfinished {
+    pub(crate) fn new(n: usize, dump: Dump) -> Self {
+        // One that moved while the dump was made may not be in it.
+        let n = n.max(dump.goroutines().len());
+        Self { n, dump }
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> usize {
+        self.n
+    }
+
+    /// Which they were: id, name, where they were started, and where they waited.
+    pub fn dump(&self) -> &Dump {
+        &self.dump
+    }
+}
 
 /// An executor runs no new goroutine. See [`Spawn`](crate::Spawn).
 #[derive(Debug, thiserror::Error)]

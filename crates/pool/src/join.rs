@@ -117,9 +117,12 @@ impl<T: Send> JoinHandle<T> {
         G: Goroutine<M, Output = T>,
         E: Ending<T>,
     {
+        let body = goroutine.into_body();
+        #[cfg(feature = "tracing")]
+        let body = crate::trace::Traced::new(body, &identity);
         // SAFETY: as the caller promises. The result lives in the cell until the handle
         // takes or drops it; the handle's type keeps it from outliving what that borrows.
-        let (due, task) = unsafe { Task::new(goroutine.into_body(), ending, scheduler, identity) };
+        let (due, task) = unsafe { Task::new(body, ending, scheduler, identity) };
         let handle = Self {
             waiting: None,
             task,

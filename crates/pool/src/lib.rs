@@ -37,6 +37,8 @@ mod ordered;
 mod os;
 mod own_thread;
 mod pool;
+#[cfg(feature = "signal")]
+mod quit;
 mod registry;
 mod scope;
 mod sleep;
@@ -46,6 +48,8 @@ mod state;
 mod stats;
 mod task;
 mod threads;
+#[cfg(feature = "tracing")]
+mod trace;
 mod waitgroup;
 mod watch;
 mod worker;
@@ -63,6 +67,8 @@ pub use crate::foreign::Task;
 pub use crate::join::JoinHandle;
 pub use crate::ordered::{par_map, try_par_map};
 pub use crate::pool::Pool;
+#[cfg(feature = "signal")]
+pub use crate::quit::{OnQuit, set_on_quit};
 pub use crate::scope::{Scope, scope};
 pub use crate::spawn::{Spawner, spawn};
 pub use crate::stats::{Histogram, Metrics};

@@ -525,11 +525,28 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// If goroutines have not ended by then; they go on, and their threads end with them.
+    /// If goroutines have not ended by then, with a dump of them; they go on, and their threads
+    /// end with them.
     ///
     /// # Panics
     ///
     /// If called from one of its own goroutines, which would wait for itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rendez_pool::Pool;
+    ///
+    /// let pool = Pool::builder().workers(1).build()?;
+    /// let (tx, rx) = rendez_select::bounded::<()>(0);
+    /// let stuck = pool.go(move || rx.recv());
+    /// let rest = pool.shutdown_timeout(Duration::from_millis(50)).unwrap_err();
+    /// let ids: Vec<_> = rest.dump().goroutines().map(|goroutine| goroutine.id).collect();
+    /// assert_eq!((rest.count(), ids), (1, vec![stuck.id()]));
+    /// drop(tx);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[track_caller]
     pub fn shutdown_timeout(&self, timeout: Duration) -> Result<(), Unfinished> {
         self.shut(clock::deadline_after(timeout), Location::caller())
@@ -548,9 +565,15 @@ impl Pool {
         );
         shared.close(SHUT);
         let wait = |zero| wait::block_on_case(&zero, deadline, location);
-        wait(Zero(&shared.drained))
+        let ended = wait(Zero(&shared.drained))
             .and_then(|()| wait(shared.threads.all_ended()))
-            .ok_or_else(|| Unfinished(shared.n_live()))
+            .is_some();
+        let n_live = shared.n_live();
+        // A thread that takes its time to end is no goroutine.
+        if ended || n_live == 0 {
+            return Ok(());
+        }
+        Err(Unfinished::new(n_live, self.dump()))
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) fn look(pools: &[Arc<Shared>], n_ours: usize) -> Option<Still> {
     if hooks::any_bubble() {
         return None;
     }
+    #[cfg(all(feature = "signal", unix))]
+    let n_ours = n_ours + crate::quit::n_threads();
     let mut accounted = hooks::sleepers::count() + n_ours + clock::n_resting_drivers()?;
     let mut still = Still {
         pools: Vec::new(),

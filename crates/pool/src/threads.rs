@@ -108,6 +108,8 @@ impl Threads {
         }
         let _ = self.alive.add(1);
         let started = builder.spawn(main);
+        #[cfg(all(feature = "signal", unix))]
+        crate::quit::install();
         started.map(drop).inspect_err(|_| {
             let _ = self.alive.done();
         })

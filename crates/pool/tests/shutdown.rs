@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use common::{pool, until, within_a_minute};
-use rendez_pool::{JoinError, Pool, Unfinished, WaitGroupExt};
+use rendez_pool::{JoinError, Pool, WaitGroupExt};
 use rendez_select::bounded;
 use rendez_waitgroup::WaitGroup;
 
@@ -57,12 +57,23 @@ fn shutdown_timeout_reports_what_still_runs() {
     within_a_minute(|| {
         let pool = pool(1);
         let (finish, may_finish) = bounded::<()>(0);
-        let handle = pool.go(async move { may_finish.recv_async().await.is_err() });
-        let ended = pool.shutdown_timeout(Duration::from_millis(5));
-        assert_eq!(ended, Err(Unfinished(1)));
+        let theirs = may_finish.clone();
+        let task = pool.go(async move { may_finish.recv_async().await.is_err() });
+        let thread = pool.go(move || theirs.recv().is_err());
+        let waits = "[chan receive at ";
+        until(|| pool.dump().to_string().matches(waits).count() == 2);
+        let rest = pool.shutdown_timeout(Duration::from_millis(5)).unwrap_err();
+        assert_eq!(rest.count(), 2);
+        let ids: Vec<_> = rest.dump().goroutines().map(|g| g.id).collect();
+        assert_eq!(ids, [task.id(), thread.id()]);
+        let text = rest.to_string();
+        let (head, dump) = text.split_once("\n\n").unwrap();
+        assert_eq!(head, "2 goroutines have not ended:");
+        assert_eq!(dump.matches(waits).count(), 2, "{text}");
         drop(finish);
-        assert!(handle.join().unwrap());
-        assert_eq!(pool.shutdown_timeout(Duration::from_secs(50)), Ok(()));
+        assert!(task.join().unwrap() && thread.join().unwrap());
+        assert!(pool.shutdown_timeout(Duration::from_secs(50)).is_ok());
+        assert_eq!(pool.num_threads(), 0);
     });
 }
 

@@ -68,6 +68,11 @@ impl Flags {
             default: Arc::new(AtomicBool::new(true)),
             pending: Arc::new(AtomicBool::new(false)),
         };
+        #[cfg(unix)]
+        if signal == signal_hook::consts::SIGQUIT {
+            // Before the handler: a pool then leaves the signal to us.
+            rendez_core::hooks::quit::take();
+        }
         let mut installed = Vec::new();
         let mut install = || {
             installed.push(flag::register_conditional_default(
