@@ -96,8 +96,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If it is to have no workers, a name that no thread can have, or a stack that the
-    /// system does not give.
+    /// If it is to have no workers, more than 65536, a name that no thread can have, or a stack
+    /// that the system does not give, or if the system gives no thread at all.
     pub fn build(self) -> io::Result<Pool> {
         let invalid = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         let workers = match self.workers {
@@ -109,15 +109,37 @@ impl Builder {
         if self.config.name.contains('\0') {
             return invalid("a thread's name contains no NUL");
         }
-        if let Some(size) = self.config.stack_size {
-            // The one way to know whether the system gives such stacks.
-            let probe = thread::Builder::new().stack_size(size).spawn(|| ());
-            let _ = probe?.join();
-        }
         if self.policy.max_blocking == Some(0) {
             return invalid("a pool runs at least one closure");
         }
+        probe(self.config.stack_size)?;
         Ok(Pool::with_config(workers, self.config, self.policy))
+    }
+
+    /// The global pool, which must be there even if no thread is to be had at the moment.
+    pub(crate) fn build_global(self, workers: usize) -> Pool {
+        Pool::with_config(workers, self.config, self.policy)
+    }
+}
+
+/// Starts a thread: the one way to know whether the system gives such stacks, or any.
+fn probe(stack_size: Option<usize>) -> io::Result<()> {
+    let mut builder = thread::Builder::new();
+    if let Some(size) = stack_size {
+        builder = builder.stack_size(size);
+    }
+    match builder.spawn(|| ()) {
+        Ok(thread) => {
+            let _ = thread.join();
+            Ok(())
+        }
+        Err(error) => {
+            let what = match stack_size {
+                Some(size) => format!("no thread with a stack of {size} bytes is to be had"),
+                None => "no thread is to be had".to_owned(),
+            };
+            Err(io::Error::new(error.kind(), format!("{what}: {error}")))
+        }
     }
 }
 

@@ -23,6 +23,7 @@
 
 mod body;
 mod builder;
+mod cgroup;
 mod core;
 mod crew;
 mod dump;

@@ -53,17 +53,22 @@ static CALLS: Mutex<Calls> = Mutex::new(Calls {
 });
 static CALLED: Condvar = Condvar::new();
 
-/// Makes the monitor watch `pool`. Without a thread to be had there is none: the pool then
-/// runs as well as it does without.
+/// Makes the monitor watch `pool`. False if there is none, since no thread was to be had:
+/// the pool then runs as well as it does without.
 #[cold]
-pub(crate) fn call(pool: Weak<Shared>) {
+#[must_use]
+pub(crate) fn call(pool: Weak<Shared>) -> bool {
     let mut calls = CALLS.lock();
-    calls.pools.push(pool);
     if !calls.running {
         calls.running = spawn_named("rendez-monitor", run).is_ok();
     }
+    if !calls.running {
+        return false;
+    }
+    calls.pools.push(pool);
     drop(calls);
     CALLED.notify_one();
+    true
 }
 
 /// A pool under watch.

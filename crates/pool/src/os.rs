@@ -2,6 +2,8 @@
 
 use rendez_core::shim::thread;
 
+use crate::cgroup;
+
 /// The system's number of the calling thread; 0 if it gives none.
 pub(crate) fn thread_number() -> u32 {
     if !cfg!(target_os = "linux") {
@@ -37,8 +39,12 @@ pub(crate) fn n_threads() -> Option<usize> {
 /// How many goroutines to run at the same time by default: as many as the process may use
 /// processors, its affinity and the quota of its control group counted, and at least two.
 pub(crate) fn processors() -> usize {
-    thread::available_parallelism()
-        .map_or(2, usize::from)
+    let n = if cfg!(target_os = "linux") {
+        cgroup::processors(&|path| std::fs::read_to_string(path).ok())
+    } else {
+        None
+    };
+    n.unwrap_or_else(|| thread::available_parallelism().map_or(2, usize::from))
         .max(2)
 }
 

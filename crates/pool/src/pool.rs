@@ -13,6 +13,7 @@
 //! - Whoever brings the count to zero with either flag set, or sets a flag at zero, lets
 //!   the threads end. Counting and looking are one RMW, so no goroutine slips in between.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -112,13 +113,15 @@ impl Shared {
             core.give_away(&self.queues);
             core.searching = false;
             let _ = self.sleep.idle(core, searching, || false);
+            // Nobody may come free: the monitor tries again.
+            self.begin_watch();
         }
     }
 
     /// A thread holds a core anew and has begun a turn.
     pub(crate) fn begin_watch(&self) {
-        if self.watch.begin() {
-            monitor::call(self.this.clone());
+        if self.watch.begin() && !monitor::call(self.this.clone()) {
+            self.watch.give_up();
         }
     }
 
@@ -368,10 +371,7 @@ impl Pool {
     pub fn global() -> &'static Self {
         static GLOBAL: OnceLock<Pool> = OnceLock::new();
         GLOBAL.get_or_init(|| {
-            let pool = Self::builder()
-                .workers(procs())
-                .build()
-                .expect("the default configuration is valid");
+            let pool = Self::builder().build_global(procs());
             hooks::set_spawner(|f| drop(Self::global().go(f)));
             pool
         })
@@ -440,9 +440,27 @@ impl Pool {
         crate::scope::on(self.into(), f, Location::caller())
     }
 
-    /// Runs `future` on the calling thread; goroutines it starts run on this pool only if
-    /// it says so.
+    /// Runs `future` on the calling thread; the goroutines that it starts by [`go`](crate::go)
+    /// run on this pool, unless the caller is itself a goroutine: then on the caller's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = rendez_pool::Pool::builder().workers(1).build()?;
+    /// let n = pool.block_on(async { rendez_pool::go(|| rendez_pool::num_goroutines()).await });
+    /// assert_eq!(n.unwrap(), 1); // of this pool
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        struct Leave(Option<Arc<Shared>>);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                let _ = ENTERED.try_with(|entered| entered.replace(self.0.take()));
+            }
+        }
+        let this = Some(Arc::clone(self.shared()));
+        let before = ENTERED.try_with(|entered| entered.replace(this));
+        let _leave = Leave(before.ok().flatten());
         crate::block_on(future)
     }
 
@@ -587,9 +605,20 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// The calling goroutine's pool, or the global one.
+std::thread_local! {
+    // The pool whose `block_on` runs on a thread that is no pool's.
+    static ENTERED: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
+}
+
+/// The calling goroutine's pool, or the one whose `block_on` this is, or the global one.
 pub(crate) fn current() -> Arc<Shared> {
-    worker::pool().unwrap_or_else(|| Arc::clone(Pool::global().shared()))
+    worker::pool().unwrap_or_else(outside)
+}
+
+fn outside() -> Arc<Shared> {
+    let entered = ENTERED.try_with(|entered| entered.borrow().clone());
+    let entered = entered.ok().flatten();
+    entered.unwrap_or_else(|| Arc::clone(Pool::global().shared()))
 }
 
 /// How many workers the global pool has.

@@ -33,6 +33,12 @@ impl Watch {
         !self.on.load(Ordering::Relaxed) && !self.on.swap(true, Ordering::AcqRel)
     }
 
+    /// The monitor that was to be called has no thread. Whoever begins next calls again; who
+    /// began meanwhile relied on this call, and goes unwatched until then.
+    pub fn give_up(&self) {
+        self.on.store(false, Ordering::Relaxed);
+    }
+
     /// The monitor would let go; `busy` looks whether anything runs. Whether it may: if so it
     /// is called again.
     #[must_use]

@@ -2,6 +2,11 @@
 //! test's, started again.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+#[cfg(unix)]
+#[path = "common/child.rs"]
+#[allow(dead_code)]
+mod child;
+
 #[cfg(not(unix))]
 fn main() {}
 
@@ -12,20 +17,18 @@ fn main() {
 
 #[cfg(unix)]
 mod unix {
-    use std::io::Read;
     use std::os::unix::process::ExitStatusExt;
-    use std::process::{Command, ExitStatus, Stdio};
+    use std::process::ExitStatus;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::{Arc, mpsc};
     use std::time::Duration;
 
+    use super::child::{Program, Run, ran};
     use rendez_core::hooks;
     use rendez_pool::{OnQuit, go, set_on_quit, spawn};
     use rendez_select::bounded;
     use signal_hook::consts::SIGQUIT;
     use signal_hook::low_level::raise;
-
-    const PROGRAM: &str = "RENDEZ_QUIT_PROGRAM";
 
     /// Starts a goroutine that waits for ever, and returns once it does.
     fn wait_for_ever() {
@@ -103,7 +106,7 @@ mod unix {
         drop(tx);
     }
 
-    const PROGRAMS: [(&str, fn()); 6] = [
+    const PROGRAMS: &[Program] = &[
         ("dumps_and_exits", dumps_and_exits),
         ("goes_on", goes_on),
         ("is_left_alone", is_left_alone),
@@ -112,46 +115,17 @@ mod unix {
         ("stands_still", stands_still),
     ];
 
-    /// What a program wrote to stderr, and how it ended. It is ended when it has written
-    /// `until`, or has run for too long.
-    fn run(name: &str, until: Option<&str>) -> (String, ExitStatus) {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .env(PROGRAM, name)
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut errors = child.stderr.take().unwrap();
-        let (tx, has_ended) = mpsc::channel::<()>();
-        let id = child.id().to_string();
-        let watchdog = std::thread::spawn(move || {
-            let ended = has_ended.recv_timeout(Duration::from_secs(50));
-            if ended == Err(mpsc::RecvTimeoutError::Timeout) {
-                let _ = Command::new("kill").args(["-KILL", &id]).status();
-            }
-        });
-        let (mut text, mut buffer) = (String::new(), [0; 4096]);
-        loop {
-            let n = errors.read(&mut buffer).unwrap();
-            text.push_str(std::str::from_utf8(&buffer[..n]).unwrap());
-            if n == 0 {
-                break;
-            }
-            if until.is_some_and(|until| text.contains(until)) {
-                std::thread::sleep(Duration::from_millis(100));
-                let _ = child.kill();
-            }
-        }
-        let status = child.wait().unwrap();
-        drop(tx);
-        watchdog.join().unwrap();
-        (text, status)
+    fn run(name: &str, kill_after: Option<&str>) -> (String, ExitStatus) {
+        let run = Run {
+            kill_after,
+            ..Run::default()
+        };
+        run.run(name)
     }
 
     pub(super) fn main() {
-        if let Ok(name) = std::env::var(PROGRAM) {
-            let program = PROGRAMS.iter().find(|(n, _)| *n == name);
-            return program.expect("a program of this name").1();
+        if ran(PROGRAMS) {
+            return;
         }
         let (text, status) = run("dumps_and_exits", None);
         assert_eq!(status.code(), Some(2), "{text}");
