@@ -8,7 +8,7 @@ const BENCH: &str = "rendez-bench";
 
 /// Every crate with every feature: unit, integration and doc tests, examples built. Without
 /// `--all-targets`, which would build examples as tests instead of the programs that the
-/// tests run.
+/// tests run. The locks once more as they are without the feature that watches them.
 pub(crate) fn test() -> Outcome {
     run(&mut cargo(&[
         "test",
@@ -16,7 +16,8 @@ pub(crate) fn test() -> Outcome {
         "--exclude",
         BENCH,
         "--all-features",
-    ]))
+    ]))?;
+    run(&mut cargo(&["test", "-p", "rendez-sync", "--tests"]))
 }
 
 /// Formatted by rustfmt.

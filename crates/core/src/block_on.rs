@@ -2,11 +2,11 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use crate::goroutine;
 use crate::parker::Parker;
-use crate::shim::{Arc, multicore};
+use crate::shim::multicore;
 
 /// Runs `future` on the calling thread until it completes: spins briefly, then sleeps.
 ///
@@ -20,7 +20,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     // A parker of its own: the future may itself block this thread on the cached one, and
     // a token meant for this loop must not be taken there.
     let parker = Parker::new();
-    let waker = Waker::from(Arc::clone(&parker));
+    let waker = parker.waker();
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {

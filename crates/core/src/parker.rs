@@ -12,6 +12,7 @@
 //! ([`hooks`]): that is what makes blocking safe on a pool's worker.
 
 use std::cell::RefCell;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::clock;
@@ -45,6 +46,12 @@ impl Parker {
             asleep: Sleeper::new(),
             thread: thread::current(),
         })
+    }
+
+    /// Its waker. Never inlined, so that the wakers of parkers are known by their functions.
+    #[inline(never)]
+    pub fn waker(self: &Arc<Self>) -> Waker {
+        Waker::from(Arc::clone(self))
     }
 
     /// Runs `f` with a parker of the calling thread, kept from call to call. A nested

@@ -239,7 +239,7 @@ struct Relock<'a>(&'a Notified<'a>, &'static Location<'static>);
 impl Drop for Relock<'_> {
     fn drop(&mut self) {
         if self.0.unlocked.get() {
-            self.0.mutex.lock_at(self.1);
+            self.0.mutex.relock(self.1);
         }
     }
 }

@@ -3,6 +3,10 @@
 mod atomic;
 mod barrier;
 mod cond;
+#[cfg(feature = "deadlock-detect")]
+pub mod deadlock;
+#[cfg(not(feature = "deadlock-detect"))]
+mod deadlock;
 mod error;
 mod late;
 mod map;

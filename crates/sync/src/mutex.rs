@@ -13,6 +13,7 @@ use lock_api::{RawMutex as _, RawMutexFair};
 use rendez_core::shim::Arc;
 use rendez_core::wait::CaseFuture;
 
+use crate::deadlock::{Asked, Mode};
 use crate::late::const_new;
 use crate::raw_mutex::{Lock, RawMutex};
 
@@ -145,6 +146,7 @@ impl<T: ?Sized> Mutex<T> {
         LockFuture {
             lock: self.raw().lock_async(location),
             mutex: self,
+            asked: Asked::new(location),
         }
     }
 
@@ -244,16 +246,18 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
 pub struct LockFuture<'a, T: ?Sized> {
     lock: CaseFuture<Lock<'a>>,
     mutex: &'a Mutex<T>,
+    asked: Asked,
 }
 
 impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
     type Output = MutexGuard<'a, T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mutex = self.mutex;
-        // SAFETY: the field is pinned with the whole and never moved out.
-        let lock = unsafe { self.map_unchecked_mut(|this| &mut this.lock) };
-        ready!(lock.poll(cx));
+        // SAFETY: nothing is moved out; the wait stays where it is pinned.
+        let Self { lock, mutex, asked } = unsafe { self.get_unchecked_mut() };
+        // SAFETY: as above.
+        let lock = unsafe { Pin::new_unchecked(lock) };
+        ready!(asked.poll(mutex.raw().watch(), Mode::Lock, cx, |cx| lock.poll(cx)));
         // SAFETY: the case has won the lock, and its guard is made once.
         Poll::Ready(unsafe { mutex.0.make_guard_unchecked() })
     }

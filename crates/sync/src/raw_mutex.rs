@@ -36,6 +36,7 @@ use rendez_core::wait::{self, CaseFuture};
 use rendez_core::wake::WakeList;
 use rendez_core::{clock, hooks};
 
+use crate::deadlock::{Mode, Watch};
 use crate::late::{Late, const_new};
 use crate::patience;
 
@@ -46,6 +47,7 @@ const NUDGED: u8 = 4;
 /// The raw lock, for use with `lock_api`.
 pub struct RawMutex {
     core: Late<Core>,
+    watch: Watch,
 }
 
 struct Core {
@@ -58,17 +60,42 @@ impl RawMutex {
     const_new! {
         /// An unlocked lock.
         pub fn new() -> Self {
-            Self { core: Late::new(Core::new()) }
+            Self {
+                core: Late::new(Core::new()),
+                watch: Watch::new(),
+            }
         }
     }
 
-    /// Locks, on behalf of the caller at `location`.
+    /// Locks again after a wait for something else, on behalf of the caller at `location`.
+    pub(crate) fn relock(&self, location: &'static Location<'static>) {
+        self.watch.before_again(Mode::Lock, location);
+        self.lock_at(location);
+        self.watch.entered_at(Mode::Lock, location);
+    }
+
     #[inline]
-    pub(crate) fn lock_at(&self, location: &'static Location<'static>) {
+    fn lock_at(&self, location: &'static Location<'static>) {
         hooks::switch_point();
         if !self.core.lock_fast() {
             self.core.lock_slow(None, location);
         }
+    }
+
+    #[inline]
+    #[track_caller]
+    fn lock_until(&self, deadline: impl FnOnce() -> Option<Instant>) -> bool {
+        hooks::switch_point();
+        self.watch.before_bounded(Mode::Lock);
+        let locked = self.core.lock_fast() || self.core.lock_slow(deadline(), Location::caller());
+        if locked {
+            self.watch.entered(Mode::Lock);
+        }
+        locked
+    }
+
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// Waits for the lock.
@@ -95,24 +122,35 @@ unsafe impl lock_api::RawMutex for RawMutex {
     #[cfg(not(rendez_loom))]
     const INIT: Self = Self::new();
     #[cfg(rendez_loom)]
-    const INIT: Self = Self { core: Late::EMPTY };
+    const INIT: Self = Self {
+        core: Late::EMPTY,
+        watch: Watch::new(),
+    };
 
     type GuardMarker = GuardSend;
 
     #[inline]
     #[track_caller]
     fn lock(&self) {
+        self.watch.before(Mode::Lock);
         self.lock_at(Location::caller());
+        self.watch.entered(Mode::Lock);
     }
 
     #[inline]
+    #[track_caller]
     fn try_lock(&self) -> bool {
         hooks::switch_point();
-        self.core.try_lock()
+        let locked = self.core.try_lock();
+        if locked {
+            self.watch.entered(Mode::Lock);
+        }
+        locked
     }
 
     #[inline]
     unsafe fn unlock(&self) {
+        self.watch.leaves(Mode::Lock);
         if !self.core.unlock_fast() {
             self.core.unlock_slow(false);
         }
@@ -128,6 +166,7 @@ unsafe impl lock_api::RawMutex for RawMutex {
 unsafe impl lock_api::RawMutexFair for RawMutex {
     #[inline]
     unsafe fn unlock_fair(&self) {
+        self.watch.leaves(Mode::Lock);
         if !self.core.unlock_fast() {
             self.core.unlock_slow(true);
         }
@@ -142,16 +181,13 @@ unsafe impl lock_api::RawMutexTimed for RawMutex {
     #[inline]
     #[track_caller]
     fn try_lock_for(&self, timeout: Duration) -> bool {
-        hooks::switch_point();
-        self.core.lock_fast()
-            || (self.core).lock_slow(clock::deadline_after(timeout), Location::caller())
+        self.lock_until(|| clock::deadline_after(timeout))
     }
 
     #[inline]
     #[track_caller]
     fn try_lock_until(&self, deadline: Instant) -> bool {
-        hooks::switch_point();
-        self.core.lock_fast() || self.core.lock_slow(Some(deadline), Location::caller())
+        self.lock_until(|| Some(deadline))
     }
 }
 

@@ -13,6 +13,7 @@ use lock_api::RawRwLock as _;
 use rendez_core::shim::Arc;
 use rendez_core::wait::CaseFuture;
 
+use crate::deadlock::Asked;
 use crate::late::const_new;
 use crate::raw_rwlock::{Enter, RawRwLock, Request};
 
@@ -119,6 +120,7 @@ impl<T: ?Sized> RwLock<T> {
         ReadFuture {
             enter: self.raw().wait(Request::Read, Location::caller()),
             lock: self,
+            asked: Asked::new(Location::caller()),
         }
     }
 
@@ -164,6 +166,7 @@ impl<T: ?Sized> RwLock<T> {
         WriteFuture {
             enter: self.raw().wait(Request::Write, Location::caller()),
             lock: self,
+            asked: Asked::new(Location::caller()),
         }
     }
 
@@ -204,6 +207,7 @@ impl<T: ?Sized> RwLock<T> {
         UpgradableReadFuture {
             enter: self.raw().wait(Request::Upgradable, Location::caller()),
             lock: self,
+            asked: Asked::new(Location::caller()),
         }
     }
 
@@ -267,16 +271,19 @@ macro_rules! enter_future {
         pub struct $name<'a, T: ?Sized> {
             enter: CaseFuture<Enter<'a>>,
             lock: &'a RwLock<T>,
+            asked: Asked,
         }
 
         impl<'a, T: ?Sized> Future for $name<'a, T> {
             type Output = $guard<'a, T>;
 
             fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-                let lock = self.lock;
-                // SAFETY: the field is pinned with the whole and never moved out.
-                let enter = unsafe { self.map_unchecked_mut(|this| &mut this.enter) };
-                ready!(enter.poll(cx));
+                // SAFETY: nothing is moved out; the wait stays where it is pinned.
+                let Self { enter, lock, asked } = unsafe { self.get_unchecked_mut() };
+                let mode = enter.case().mode();
+                // SAFETY: as above.
+                let enter = unsafe { Pin::new_unchecked(enter) };
+                ready!(asked.poll(lock.raw().watch(), mode, cx, |cx| enter.poll(cx)));
                 // SAFETY: the case has entered the lock so, and its guard is made once.
                 Poll::Ready(unsafe { lock.0.$make() })
             }
