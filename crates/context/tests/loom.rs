@@ -178,3 +178,19 @@ fn a_closure_runs_or_is_stopped() {
         assert_eq!(stopped + runs.load(Ordering::Relaxed), 1);
     });
 }
+
+#[test]
+fn a_merged_context_made_while_a_parent_is_cancelled_leaves_the_other() {
+    model("context: merge against the cancel of a parent", || {
+        let (a, cancel_a) = Context::background().with_cancel();
+        let (b, _cancel_b) = Context::background().with_cancel();
+        let canceller = thread::spawn(move || cancel_a.cancel());
+        let (merged, cancel) = Context::merge(&[&a, &b]);
+        canceller.join().unwrap();
+        assert_eq!(merged.err(), CANCELED);
+        assert_eq!(b.__n_children(), 0);
+        cancel.detach();
+        drop(merged);
+        assert_eq!(b.__n_children(), 0);
+    });
+}

@@ -198,6 +198,10 @@ impl Node {
                 return;
             }
         }
+        // One parent may have ended it, and had it leave, before it entered another's list.
+        if self.merged().is_some() && self.word.load().has_ended() {
+            self.leave();
+        }
     }
 
     /// Ends a node that is not yet shared, or whose lock decides.
@@ -233,7 +237,11 @@ impl Node {
         for (parent, link) in self.parents() {
             parent.inner.lock().children.remove(link);
         }
-        self.word.clear_linked();
+        // A merged node keeps the bit: it may be entering another list at this very moment,
+        // and leaves again then.
+        if self.merged().is_none() {
+            self.word.clear_linked();
+        }
     }
 
     /// The cause given, and where.

@@ -12,6 +12,7 @@
 //!   ends under its lock only; while it is not, there is nobody to tell.
 //! - **LINKED**: the node may stand in its parent's list. Cleared by whoever takes it out,
 //!   as their last access to it: a node without it may be freed without asking the parent.
+//!   A merged node, which several may take out of several lists, keeps it.
 //! - The pointer is the place that cancelled, or one of [`MARKS`].
 //!
 //! ORDERING: the store that ends a node is Release and every look at the word Acquire, so what
