@@ -249,7 +249,11 @@ impl Context {
     ) -> (Self, Cancel) {
         let inherited = self.deadline();
         // A later one than an ancestor's never comes first.
-        let own = deadline.filter(|&d| inherited.is_none_or(|earlier| d <= earlier));
+        let own = deadline.filter(|&d| inherited.is_none_or(|earlier| d < earlier));
+        if let (Some(_), None, Some(node)) = (deadline.filter(|&d| d <= now), own, self.node()) {
+            // Nor has the ancestor's been told yet, perhaps: it is time for that.
+            end::end(node.timed_by(), Why::Expired);
+        }
         let kind = cause.map(|cause| Box::new(Kind::TimeoutCause(cause)));
         let (ctx, cancel) = self.derive(kind, own, made_at);
         if let (Some(deadline), Repr::Node(node)) = (own, &ctx.repr) {
@@ -270,6 +274,7 @@ impl Context {
         deadline: Option<Instant>,
         made_at: &'static Location<'static>,
     ) -> (Self, Cancel) {
+        let deadline = deadline.or_else(|| self.deadline());
         let node = Arc::new(Node::new(self.clone(), kind, deadline, made_at));
         node.join();
         let cancel = Cancel::new(Arc::clone(&node));
@@ -340,7 +345,7 @@ impl Context {
     /// When the context ends at the latest: its own deadline or an ancestor's, whichever is
     /// earlier.
     pub fn deadline(&self) -> Option<Instant> {
-        self.node()?.deadline()
+        self.node()?.deadline
     }
 
     /// The time left until [`deadline`](Self::deadline), zero once it has passed.

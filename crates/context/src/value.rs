@@ -42,7 +42,7 @@ impl Value<dyn Any + Send + Sync> {
 
 impl<V: ?Sized> Drop for Value<V> {
     fn drop(&mut self) {
-        node::unravel(mem::take(&mut self.parent));
+        node::unravel(mem::take(&mut self.parent), Vec::new());
     }
 }
 
@@ -60,6 +60,6 @@ pub(crate) struct WithoutCancel {
 
 impl Drop for WithoutCancel {
     fn drop(&mut self) {
-        node::unravel(mem::take(&mut self.parent));
+        node::unravel(mem::take(&mut self.parent), Vec::new());
     }
 }

@@ -159,6 +159,35 @@ fn a_deadline_that_has_passed_ends_the_context_on_return() {
 }
 
 #[test]
+fn so_it_does_under_a_deadline_that_has_passed_and_not_been_told() {
+    for i in 0..1000_u64 {
+        let timeout = Duration::from_micros(i % 50);
+        let (parent, _cancel) = Context::background().with_timeout_cause(timeout, "the parent's");
+        let (parent, _cancel) = Context::merge(&[&Context::background(), &parent]);
+        let deadline = parent.deadline().unwrap();
+        while Instant::now() < deadline {
+            std::hint::spin_loop();
+        }
+        let (child, _cancel) = parent.with_timeout_cause(Duration::ZERO, "the child's");
+        assert_eq!(child.err(), EXPIRED);
+        assert_eq!(cause(&child), "the parent's", "it came first");
+    }
+}
+
+#[test]
+fn deadlines_of_a_long_chain_are_found_at_once() {
+    let mut ctx = Context::background();
+    for _ in 0..100_000 {
+        let (child, cancel) = ctx.with_timeout(HOUR);
+        cancel.detach();
+        let (child, cancel) = child.with_cancel();
+        cancel.detach();
+        ctx = child;
+    }
+    assert!(ctx.remaining().unwrap() <= HOUR);
+}
+
+#[test]
 fn the_earliest_deadline_of_the_chain_counts() {
     let (short, _cancel) = Context::background().with_timeout(HOUR);
     let (long, _cancel) = short.with_timeout(2 * HOUR);
@@ -346,6 +375,29 @@ fn long_chains_are_cancelled_and_dropped_without_recursion() {
     assert!(cause(&ctx).contains(file!()));
     drop(ctx);
     assert_eq!(root.__n_children(), 0);
+}
+
+#[test]
+fn chains_of_merged_contexts_are_cancelled_and_dropped_without_recursion() {
+    const DEEP: usize = 200_000;
+    let (root, cancel) = Context::background().with_cancel();
+    let (beside, _cancel) = Context::background().with_cancel();
+    for first in [true, false] {
+        let mut ctx = root.clone();
+        for _ in 0..DEEP {
+            let parents = if first { [&ctx, &beside] } else { [&beside, &ctx] };
+            let (merged, cancel) = Context::merge(&parents);
+            cancel.detach();
+            ctx = merged;
+        }
+        if !first {
+            cancel.cancel();
+            assert_eq!(ctx.err(), CANCELED);
+        }
+        assert!(beside.__n_children() == if first { DEEP } else { 0 });
+        drop(ctx);
+        assert_eq!((root.__n_children(), beside.__n_children()), (0, 0));
+    }
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn settle<'a>(
         waiter.complete(Outcome(0), &mut after.wakes);
     }
     let rest = &mut after.rest.0;
-    if node.deadline.is_some() {
+    if node.is_timed() {
         rest.push(Later::Alarm(std::mem::take(&mut inner.alarm)));
     }
     if let Some(rare) = &mut inner.rare {

@@ -27,7 +27,7 @@ pub(crate) struct Node {
     pub(super) word: Word,
     link: Link,
     pub(crate) parent: Context,
-    /// Its own, if it has one; that is no later than any above it.
+    /// The earliest of its own and those above it.
     pub(crate) deadline: Option<Instant>,
     /// `None` for one that is cancelled, or has a deadline, and no more.
     pub(crate) kind: Option<Box<Kind>>,
@@ -137,15 +137,18 @@ impl Node {
         self.word.load()
     }
 
-    /// Its own deadline or the nearest above, which is the earliest.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    /// Whether its deadline is its own: earlier than any above it.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.deadline.is_some() && self.parents().all(|(p, _)| p.deadline != self.deadline)
+    }
+
+    /// The node whose own deadline it inherits; itself, if it inherits none.
+    pub(crate) fn timed_by(&self) -> &Self {
         let mut node = self;
-        loop {
-            if node.deadline.is_some() {
-                return node.deadline;
-            }
-            node = node.parent.node()?;
+        while let Some((parent, _)) = node.parents().find(|(p, _)| p.deadline == node.deadline) {
+            node = parent;
         }
+        node
     }
 
     #[inline]
@@ -242,6 +245,14 @@ impl Node {
         if self.merged().is_none() {
             self.word.clear_linked();
         }
+    }
+
+    /// Takes its parents, whose lists it has left: the first, and into `others` the rest.
+    fn take_parents(&mut self, others: &mut Vec<Context>) -> Context {
+        if let Some(Kind::Merged(merged)) = self.kind.as_deref_mut() {
+            others.extend(merged.others.iter_mut().map(|(c, _)| mem::take(c)));
+        }
+        mem::take(&mut self.parent)
     }
 
     /// The cause given, and where.
@@ -379,36 +390,32 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.leave();
-        unravel(mem::take(&mut self.parent));
+        let mut others = Vec::new();
+        let parent = self.take_parents(&mut others);
+        unravel(parent, others);
     }
 }
 
-/// Drops a chain of contexts without recursion, however long it is.
-pub(crate) fn unravel(mut context: Context) {
-    loop {
-        context = match &mut context.repr {
-            Repr::Background | Repr::Todo => return,
+/// Drops contexts, `first` and `others`, and what they were derived from, without recursion,
+/// however long the chains are.
+pub(crate) fn unravel(first: Context, mut others: Vec<Context>) {
+    let mut next = Some(first);
+    while let Some(mut context) = next {
+        let parent = match &mut context.repr {
+            Repr::Background | Repr::Todo => None,
             Repr::Node(node) => {
                 if Arc::strong_count(node) == 1 {
                     // Nobody can look any more. The weak references go, so that the node is
-                    // ours alone, and the parent lets go of it before we take that.
+                    // ours alone, and its parents let go of it before we take those.
                     let inner = mem::take(&mut *node.inner.lock());
                     drop(inner);
                     node.leave();
                 }
-                match Arc::get_mut(node) {
-                    Some(node) => mem::take(&mut node.parent),
-                    None => return,
-                }
+                Arc::get_mut(node).map(|node| node.take_parents(&mut others))
             }
-            Repr::Value(value) => match Arc::get_mut(value) {
-                Some(value) => mem::take(&mut value.parent),
-                None => return,
-            },
-            Repr::WithoutCancel(kept) => match Arc::get_mut(kept) {
-                Some(kept) => mem::take(&mut kept.parent),
-                None => return,
-            },
+            Repr::Value(value) => Arc::get_mut(value).map(|value| mem::take(&mut value.parent)),
+            Repr::WithoutCancel(kept) => Arc::get_mut(kept).map(|kept| mem::take(&mut kept.parent)),
         };
+        next = parent.or_else(|| others.pop());
     }
 }
