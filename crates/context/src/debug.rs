@@ -45,7 +45,10 @@ impl fmt::Debug for Context {
 }
 
 fn link(node: &Node, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match (node.kind.as_deref(), node.deadline.filter(|_| node.is_timed())) {
+    match (
+        node.kind.as_deref(),
+        node.deadline.filter(|_| node.is_timed()),
+    ) {
         (Some(Kind::TimeoutCause(_)) | None, Some(deadline)) => {
             let now = clock::now();
             match deadline.checked_duration_since(now) {

@@ -2,11 +2,15 @@
 //! explored, otherwise each runs once.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Poll, Waker};
+
 use rendez_context::{Context, ContextError};
 use rendez_core::block_on::block_on;
 use rendez_core::hooks;
 use rendez_core::shim::atomic::{AtomicUsize, Ordering};
-use rendez_core::shim::{Arc, model, thread};
+use rendez_core::shim::{Arc, Mutex, model, thread};
 
 const CANCELED: Option<ContextError> = Some(ContextError::Canceled);
 
@@ -193,4 +197,100 @@ fn a_merged_context_made_while_a_parent_is_cancelled_leaves_the_other() {
         drop(merged);
         assert_eq!(b.__n_children(), 0);
     });
+}
+
+#[test]
+fn a_merged_context_may_be_dropped_while_a_parent_is_cancelled() {
+    model(
+        "context: drop of a merged against the cancel of a parent",
+        || {
+            let (a, cancel_a) = Context::background().with_cancel();
+            let (b, _cancel_b) = Context::background().with_cancel();
+            let (merged, cancel) = Context::merge(&[&a, &b]);
+            cancel.detach();
+            let dropper = thread::spawn(move || drop(merged));
+            cancel_a.cancel();
+            dropper.join().unwrap();
+            assert_eq!((a.__n_children(), b.__n_children()), (0, 0));
+        },
+    );
+}
+
+#[test]
+fn a_child_may_cancel_itself_while_its_parent_is_cancelled() {
+    model(
+        "context: cancel of a vacant child against its parent's",
+        || {
+            let (parent, cancel) = Context::background().with_cancel();
+            let (child, cancel_child) = parent.with_cancel();
+            let canceller = thread::spawn(move || {
+                cancel_child.cancel();
+                drop(child);
+            });
+            cancel.cancel();
+            canceller.join().unwrap();
+            assert_eq!(parent.__n_children(), 0);
+        },
+    );
+}
+
+/// Ready once it is told, or once its signal has gone; forgets whom to wake when it is polled.
+struct Told(Arc<Flag>);
+
+#[derive(Default)]
+struct Flag {
+    told: AtomicUsize,
+    wakers: Mutex<Vec<Waker>>,
+}
+
+impl Flag {
+    fn tell(&self) {
+        self.told.store(1, Ordering::Release);
+        let wakers = std::mem::take(&mut *self.wakers.lock());
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Future for Told {
+    type Output = ();
+    fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<()> {
+        self.0.wakers.lock().push(cx.waker().clone());
+        match self.0.told.load(Ordering::Acquire) {
+            0 => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    }
+}
+
+#[test]
+fn a_source_told_while_it_is_polled_ends_its_context() {
+    hooks::set_spawner(|f| f());
+    model("context: a source's wake against its poll", || {
+        let flag = Arc::new(Flag::default());
+        let theirs = Arc::clone(&flag);
+        let teller = thread::spawn(move || theirs.tell());
+        let ctx = Context::until(Told(flag));
+        teller.join().unwrap();
+        assert_eq!(ctx.err(), CANCELED, "no wake is lost");
+    });
+}
+
+#[test]
+fn a_source_is_dropped_with_its_context_whoever_wakes_it_meanwhile() {
+    hooks::set_spawner(|f| f());
+    model(
+        "context: a source's wake against the last handle's drop",
+        || {
+            let flag = Arc::new(Flag::default());
+            let theirs = Arc::clone(&flag);
+            let ctx = Context::until(Told(Arc::clone(&flag)));
+            let teller = thread::spawn(move || theirs.tell());
+            drop(ctx);
+            teller.join().unwrap();
+            // Else the source and its waker would keep each other alive.
+            let left = std::mem::take(&mut *flag.wakers.lock());
+            drop(left);
+            assert_eq!(Arc::strong_count(&flag), 1, "the source is gone");
+        },
+    );
 }

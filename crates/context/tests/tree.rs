@@ -379,13 +379,17 @@ fn long_chains_are_cancelled_and_dropped_without_recursion() {
 
 #[test]
 fn chains_of_merged_contexts_are_cancelled_and_dropped_without_recursion() {
-    const DEEP: usize = 200_000;
+    const DEEP: usize = 60_000;
     let (root, cancel) = Context::background().with_cancel();
     let (beside, _cancel) = Context::background().with_cancel();
     for first in [true, false] {
         let mut ctx = root.clone();
         for _ in 0..DEEP {
-            let parents = if first { [&ctx, &beside] } else { [&beside, &ctx] };
+            let parents = if first {
+                [&ctx, &beside]
+            } else {
+                [&beside, &ctx]
+            };
             let (merged, cancel) = Context::merge(&parents);
             cancel.detach();
             ctx = merged;

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use rendez_core::case::Outcome;
 use rendez_core::clock::Alarm;
 use rendez_core::hooks;
-use rendez_core::shim::{Arc, MutexGuard};
+use rendez_core::lock::WordGuard;
+use rendez_core::shim::Arc;
 use rendez_core::wake::WakeList;
 
 use super::children::Drain;
@@ -17,15 +18,15 @@ use super::word::{Linked, Why};
 /// otherwise it had ended before. Either way all of the subtree has ended on return.
 pub(crate) fn end(node: &Node, why: Why) -> bool {
     hooks::switch_point();
-    match node.word.end_vacant(why, Linked::Unchanged) {
-        // Vacant: there is nobody to tell.
-        Ok(()) => {
-            node.leave();
-            true
+    let mut state = node.state();
+    if !state.is_occupied() && !state.has_ended() {
+        match node.end_vacant(why) {
+            // There is nobody to tell.
+            Ok(()) => return true,
+            Err(now) => state = now,
         }
-        Err(state) if !state.is_occupied() => false,
-        Err(_) => end_locked(node, why, None),
     }
+    state.is_occupied() && end_locked(node, why, None)
 }
 
 /// As [`end`], with a cause that the node keeps.
@@ -94,7 +95,7 @@ struct Path<'a>(Vec<Level<'a>>);
 
 struct Level<'a> {
     node: &'a Node,
-    _inner: MutexGuard<'a, Inner>,
+    _inner: WordGuard<'a, Inner>,
     children: Drain,
 }
 
@@ -109,7 +110,7 @@ impl Drop for Path<'_> {
 /// it has children, and so is on the path now; if not, its lock is released.
 fn settle<'a>(
     node: &'a Node,
-    mut inner: MutexGuard<'a, Inner>,
+    mut inner: WordGuard<'a, Inner>,
     why: Why,
     path: &mut Path<'a>,
     after: &mut After,
@@ -158,8 +159,6 @@ fn descend(why: Why, path: &mut Path<'_>, after: &mut After) {
         };
         match child.word.end_vacant(why, Linked::TakenOut) {
             Ok(()) => {}
-            // It had ended by itself, and is about to leave.
-            Err(state) if !state.is_occupied() => let_go(child),
             Err(_) => {
                 let inner = child.inner.lock();
                 if child.word.load().has_ended() {

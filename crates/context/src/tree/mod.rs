@@ -19,8 +19,9 @@
 //! 6. **Nothing foreign under a lock**: wakers, alarms, closures are collected, and fired,
 //!    taken back and started when all locks are released. So is nobody's value dropped.
 //! 7. **A child leaves at once**: when it is cancelled by itself or dropped, it takes itself out
-//!    of its parent's list, whatever its other handles do. The list holds no reference
-//!    count; a node in it is alive because its drop takes it out first, under the lock.
+//!    of its parent's list, whatever its other handles do; a vacant one does both, ending and
+//!    leaving, under the parent's lock. The list holds no reference count; a node in it is
+//!    alive because its drop takes it out first, under the lock.
 //!
 //! Who sleeps where: a waiter queues under the node's lock after it has set OCCUPIED and found
 //! the node living. From then on the node ends under that lock only, and whoever ends it

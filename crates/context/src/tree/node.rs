@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use rendez_core::case::Outcome;
 use rendez_core::clock::Alarm;
+use rendez_core::lock::WordLock;
 use rendez_core::queue::{Node as Place, Queue, Registration};
 use rendez_core::shim::atomic::{AtomicUsize, Ordering};
-use rendez_core::shim::{Arc, Mutex, Weak, unique_id};
+use rendez_core::shim::{Arc, Weak, unique_id};
 
 use super::children::{Children, Link};
 use super::word::{Linked, State, Why, Word};
@@ -33,7 +34,7 @@ pub(crate) struct Node {
     pub(crate) kind: Option<Box<Kind>>,
     made_at: &'static Location<'static>,
     // Guards what `Inner` holds. Order: after every ancestor's.
-    pub(super) inner: Mutex<Inner>,
+    pub(super) inner: WordLock<Inner>,
 }
 
 /// What few nodes are.
@@ -121,14 +122,19 @@ impl Node {
         deadline: Option<Instant>,
         made_at: &'static Location<'static>,
     ) -> Self {
+        let others = match kind.as_deref() {
+            Some(Kind::Merged(merged)) => &*merged.others,
+            _ => &[],
+        };
+        let has_parent = parent.node().is_some() || others.iter().any(|(c, _)| c.node().is_some());
         Self {
-            word: Word::new(),
+            word: Word::new(has_parent),
             link: Link::new(),
             parent,
             deadline,
             kind,
             made_at,
-            inner: Mutex::new(Inner::default()),
+            inner: WordLock::new(0, Inner::default()),
         }
     }
 
@@ -188,7 +194,6 @@ impl Node {
                 let mut inner = parent.inner.lock();
                 let ended = parent.word.occupy().err();
                 if ended.is_none() {
-                    self.word.set_linked();
                     // SAFETY: the node is in an `Arc` and does not move. `leave`, which every
                     // drop calls, takes all its links out.
                     unsafe { inner.children.push(link, self) };
@@ -232,14 +237,24 @@ impl Node {
         }
     }
 
+    /// Ends it, if it lives and is not occupied, and takes it out of its parent's list.
+    pub(super) fn end_vacant(&self, why: Why) -> Result<(), State> {
+        // Merged nodes are occupied from the start.
+        let Some(parent) = self.parent.node() else {
+            return self.word.end_vacant(why, Linked::Unchanged);
+        };
+        let mut siblings = parent.inner.lock();
+        self.word.end_vacant(why, Linked::TakenOut)?;
+        siblings.children.remove(&self.link);
+        Ok(())
+    }
+
     /// Takes it out of its parents' lists.
     pub(crate) fn leave(&self) {
         if !self.word.load().is_linked() {
             return;
         }
-        for (parent, link) in self.parents() {
-            parent.inner.lock().children.remove(link);
-        }
+        self.unlink();
         // A merged node keeps the bit: it may be entering another list at this very moment,
         // and leaves again then.
         if self.merged().is_none() {
@@ -253,6 +268,15 @@ impl Node {
             others.extend(merged.others.iter_mut().map(|(c, _)| mem::take(c)));
         }
         mem::take(&mut self.parent)
+    }
+
+    /// As [`leave`](Self::leave), for the last time.
+    fn unlink(&self) {
+        if self.word.load().is_linked() {
+            for (parent, link) in self.parents() {
+                parent.inner.lock().children.remove(link);
+            }
+        }
     }
 
     /// The cause given, and where.
@@ -389,7 +413,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.leave();
+        self.unlink();
         let mut others = Vec::new();
         let parent = self.take_parents(&mut others);
         unravel(parent, others);
@@ -409,7 +433,7 @@ pub(crate) fn unravel(first: Context, mut others: Vec<Context>) {
                     // ours alone, and its parents let go of it before we take those.
                     let inner = mem::take(&mut *node.inner.lock());
                     drop(inner);
-                    node.leave();
+                    node.unlink();
                 }
                 Arc::get_mut(node).map(|node| node.take_parents(&mut others))
             }

@@ -10,9 +10,10 @@
 //! - **OCCUPIED** is set, under the node's lock, before anything is put into what the lock
 //!   guards: a waiter, a child, an alarm, a closure, a cause. It stays. Once it is set the node
 //!   ends under its lock only; while it is not, there is nobody to tell.
-//! - **LINKED**: the node may stand in its parent's list. Cleared by whoever takes it out,
-//!   as their last access to it: a node without it may be freed without asking the parent.
-//!   A merged node, which several may take out of several lists, keeps it.
+//! - **LINKED**: the node may stand in its parent's list: set from the start, if it has a
+//!   parent that can end. Cleared by whoever takes it out, as their last access to it: a node
+//!   without it may be freed without asking the parent. A merged node, which several may take
+//!   out of several lists, keeps it.
 //! - The pointer is the place that cancelled, or one of [`MARKS`].
 //!
 //! ORDERING: the store that ends a node is Release and every look at the word Acquire, so what
@@ -138,9 +139,10 @@ impl State {
 pub(crate) struct Word(AtomicPtr<()>);
 
 impl Word {
-    /// Of a node that lives.
-    pub(crate) fn new() -> Self {
-        Self(AtomicPtr::new(ptr::null_mut()))
+    /// Of a node that lives; `linked` says whether it has a parent's list to stand in.
+    pub(crate) fn new(linked: bool) -> Self {
+        let flags = if linked { LINKED } else { 0 };
+        Self(AtomicPtr::new(ptr::without_provenance_mut(flags)))
     }
 
     #[inline]
@@ -184,10 +186,6 @@ impl Word {
             return state;
         }
         self.update(|state| state.0.map_addr(|a| a | OCCUPIED))
-    }
-
-    pub(crate) fn set_linked(&self) {
-        self.update(|state| state.0.map_addr(|a| a | LINKED));
     }
 
     pub(crate) fn clear_linked(&self) {
@@ -234,14 +232,13 @@ mod tests {
             Why::WithParent(ContextError::Canceled),
             Why::WithParent(ContextError::DeadlineExceeded),
         ] {
-            let vacant = Word::new();
-            vacant.set_linked();
+            let vacant = Word::new(true);
             vacant.end_vacant(why, Linked::Unchanged).unwrap();
             assert_eq!(vacant.load().why(), Some(why));
             assert_eq!(vacant.load().err(), Some(why.err()));
             assert!(vacant.load().is_linked());
 
-            let occupied = Word::new();
+            let occupied = Word::new(false);
             assert!(!occupied.occupy().has_ended());
             assert!(occupied.end_vacant(why, Linked::Unchanged).is_err());
             occupied.end_occupied(why);
@@ -252,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_node_ends_once() {
-        let word = Word::new();
+        let word = Word::new(false);
         assert_eq!(word.load().err(), None);
         assert!(word.end_vacant(Why::Dropped, Linked::TakenOut).is_ok());
         assert!(word.end_vacant(Why::Expired, Linked::TakenOut).is_err());
