@@ -157,7 +157,11 @@ impl<T> Receiver<T> {
     /// goes to the next receiver.
     #[track_caller]
     pub fn recv_async(&self) -> RecvFuture<'_, T> {
-        RecvFuture(CaseFuture::new(self, Location::caller()))
+        RecvFuture {
+            receiver: self,
+            wait: CaseFuture::new(self, Location::caller()),
+            waits: false,
+        }
     }
 
     /// Closes the channel from this end: see [`Sender::close`](crate::Sender::close).
@@ -373,15 +377,35 @@ impl<T> AsCase for Receiver<T> {
 
 /// What [`Receiver::recv_async`] gives.
 #[must_use = "futures do nothing unless polled"]
-pub struct RecvFuture<'a, T>(CaseFuture<&'a Receiver<T>>);
+pub struct RecvFuture<'a, T> {
+    receiver: &'a Receiver<T>,
+    // Pinned with the whole.
+    wait: CaseFuture<&'a Receiver<T>>,
+    waits: bool,
+}
 
 impl<T> Future for RecvFuture<'_, T> {
     type Output = Result<T, RecvError>;
 
     #[allow(unsafe_code)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: the field is pinned with the whole and never moved out.
-        unsafe { self.map_unchecked_mut(|this| &mut this.0) }.poll(cx)
+        // SAFETY: `wait` is pinned with the whole and never moved out; the rest is never
+        // pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        if !this.waits {
+            // Without a grant: between a grant and its value others would find a closed
+            // channel neither ready nor at its end.
+            hooks::switch_point();
+            match this.receiver.chan().map(Chan::try_recv) {
+                Some(TryRecv::Value(value)) => return Poll::Ready(Ok(value)),
+                Some(TryRecv::Drained) => return Poll::Ready(Err(RecvError)),
+                Some(TryRecv::Empty | TryRecv::Offer) | None => {}
+            }
+        }
+        // SAFETY: as above.
+        let received = unsafe { Pin::new_unchecked(&mut this.wait) }.poll(cx);
+        this.waits = received.is_pending();
+        received
     }
 }
 

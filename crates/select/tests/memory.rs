@@ -4,7 +4,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rendez_select::{oneshot, unbounded};
+use rendez_core::block_on::block_on;
+use rendez_select::{bounded, oneshot, select, select_async, unbounded};
 
 struct Counting;
 
@@ -29,11 +30,11 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// `RENDEZ_BURST` sets how many values; 10,000,000 is the long form.
+/// `RENDEZ_BURST` sets how many values.
 #[test]
 fn memory_is_given_back_after_a_burst_and_a_oneshot_is_one_allocation() {
     let burst = std::env::var("RENDEZ_BURST").ok();
-    let n = burst.and_then(|n| n.parse().ok()).unwrap_or(500_000_u64);
+    let n = burst.and_then(|n| n.parse().ok()).unwrap_or(10_000_000_u64);
     let (tx, rx) = unbounded();
     let before = IN_USE.load(Ordering::Relaxed);
     for i in 0..n {
@@ -50,4 +51,35 @@ fn memory_is_given_back_after_a_burst_and_a_oneshot_is_one_allocation() {
     tx.send(1).unwrap();
     assert_eq!(rx.recv(), Ok(1));
     assert_eq!(N_ALLOCATIONS.load(Ordering::Relaxed) - before, 1);
+
+    registrations_on_a_quiet_channel_are_removed();
+}
+
+/// A select that has won on one channel leaves nothing behind on the other, however often.
+fn registrations_on_a_quiet_channel_are_removed() {
+    const N: usize = 10_000;
+    let (tx, rx) = bounded(0);
+    let (quiet_tx, quiet) = bounded::<usize>(0);
+    let sender = std::thread::spawn(move || (0..4 * N).all(|i| tx.send(i).is_ok()));
+    let receive = |range: std::ops::Range<usize>, awaits| {
+        for i in range {
+            let got = if awaits {
+                block_on(async {
+                    select_async! { recv(rx) -> v => v, recv(quiet) -> _ => unreachable!() }
+                })
+            } else {
+                select! { recv(rx) -> v => v, recv(quiet) -> _ => unreachable!() }
+            };
+            assert_eq!(got, Ok(i));
+        }
+    };
+    for (n, awaits) in [(0, false), (2, true)] {
+        receive(n * N..(n + 1) * N, awaits);
+        let before = IN_USE.load(Ordering::Relaxed);
+        receive((n + 1) * N..(n + 2) * N, awaits);
+        let grown = IN_USE.load(Ordering::Relaxed).saturating_sub(before);
+        assert!(grown < 10_000, "{grown} bytes more after {N} selects");
+    }
+    assert!(sender.join().unwrap());
+    drop(quiet_tx);
 }
