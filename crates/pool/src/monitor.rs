@@ -101,18 +101,25 @@ fn run() {
         let new = std::mem::take(&mut calls.pools);
         drop(calls);
         watched.extend(new.into_iter().map(Watched::new));
-        if watched.is_empty() {
-            rendez_core::shim::thread::sleep(PERIOD * PATIENCE);
-        } else {
-            rendez_core::shim::thread::sleep(PERIOD);
-        }
+        // At once, so that who is stuck already is seen again after one period.
         coarse::tick();
         watched.retain_mut(Watched::look);
-        if watched.is_empty() {
-            looks_left -= 1;
-            if look_at_all(&mut seen) {
-                looks_left = 0;
-            }
+        if !watched.is_empty() {
+            rendez_core::shim::thread::sleep(PERIOD);
+            continue;
+        }
+        // Two looks at a program that stands still lie this far apart, but who calls because
+        // it runs is not kept waiting.
+        let mut calls = CALLS.lock();
+        let nobody = |calls: &mut Calls| calls.pools.is_empty();
+        CALLED.wait_while_for(&mut calls, nobody, PERIOD * PATIENCE);
+        if !calls.pools.is_empty() {
+            continue;
+        }
+        drop(calls);
+        looks_left -= 1;
+        if look_at_all(&mut seen) {
+            looks_left = 0;
         }
     }
 }

@@ -3,10 +3,10 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use common::{pool, until, within_a_minute};
-use rendez_pool::{block_on, go, scope};
+use common::{pool, within_a_minute};
+use rendez_pool::{Pool, block_on, go, scope};
 use rendez_select::{after, bounded, select, unbounded};
 use rendez_waitgroup::WaitGroup;
 
@@ -69,24 +69,38 @@ fn nested_joins_as_deep_as_you_like_do_not_deadlock() {
 }
 
 #[test]
-fn a_thousand_closures_block_on_one_channel_at_once() {
+fn ten_thousand_closures_block_on_one_channel_at_once() {
+    const N: usize = 10_000;
     within_a_minute(|| {
-        let pool = pool(2);
+        let pool = Pool::builder()
+            .workers(2)
+            .stack_size(64 << 10)
+            .build()
+            .unwrap();
         let (tx, rx) = bounded::<usize>(0);
         let (out, results) = unbounded();
-        for _ in 0..1000 {
+        for _ in 0..N {
             let (rx, out) = (rx.clone(), out.clone());
             drop(pool.go(move || out.send(rx.recv().unwrap()).unwrap()));
         }
         drop(out);
-        // Each that blocks holds a thread.
-        until(|| pool.num_threads() >= 1000);
-        for i in 0..1000 {
+        // Each that blocks holds a thread, as long as the system gives threads: then the others
+        // wait in a queue.
+        let (mut most, mut since) = (0, Instant::now());
+        while pool.metrics().waiting < N && since.elapsed() < Duration::from_secs(2) {
+            let n = pool.num_threads();
+            if n > most {
+                (most, since) = (n, Instant::now());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        println!("{} threads", pool.num_threads());
+        for i in 0..N {
             tx.send(i).unwrap();
         }
         let mut got: Vec<_> = results.iter().collect();
         got.sort_unstable();
-        assert_eq!(got, (0..1000).collect::<Vec<_>>());
+        assert!(got.into_iter().eq(0..N));
         pool.shutdown();
         assert_eq!(pool.num_threads(), 0);
     });

@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -59,6 +60,50 @@ fn others_run_beside_a_closure_that_is_stuck() {
             assert!(!handle.is_finished());
             drop(end);
             handle.join().unwrap();
+        }
+    });
+}
+
+/// Reads what comes over a socket only once the flag is set.
+fn reads(end: &AtomicBool) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut there = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut here, _) = listener.accept().unwrap();
+    std::thread::scope(|s| {
+        s.spawn(move || {
+            sleeps(end);
+            there.write_all(b"1").unwrap();
+        });
+        here.read_exact(&mut [0]).unwrap();
+    });
+}
+
+/// How long a goroutine lies behind one that is stuck: 10 ms at most where the machine has
+/// nothing else to do. Prints what was measured, and allows ten times as much.
+#[test]
+fn a_stuck_worker_is_noticed_soon() {
+    within_a_minute(|| {
+        for (name, stuck) in [
+            ("in a loop", computes as Stuck),
+            ("asleep", sleeps),
+            ("in a read", reads),
+        ] {
+            let mut late: Vec<_> = (0..30)
+                .map(|_| {
+                    let pool = pool(1);
+                    let (end, flag) = End::new();
+                    let handle = pool.go(move || stuck(&flag));
+                    until(|| pool.metrics().running == 1);
+                    let began = Instant::now();
+                    let ran = pool.go(async { Instant::now() }).join().unwrap();
+                    drop(end);
+                    handle.join().unwrap();
+                    ran - began
+                })
+                .collect();
+            late.sort_unstable();
+            println!("{name}: median {:?}, worst {:?}", late[15], late[29]);
+            assert!(late[15] < Duration::from_millis(100), "{name}: {late:?}");
         }
     });
 }
