@@ -31,6 +31,7 @@ use rendez_core::wait::{self, CaseFuture};
 use rendez_core::wake::WakeList;
 
 use crate::late::const_new;
+use crate::panicked::Panicked;
 
 const IDLE: u8 = 0;
 const RUNNING: u8 = 1;
@@ -147,12 +148,12 @@ impl Gate {
 }
 
 /// What a panic of the function leads to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnPanic {
+#[derive(Clone, Copy)]
+pub(crate) enum OnPanic<'a> {
     /// The next may try.
     PassOn,
-    /// It will never happen.
-    Fail,
+    /// It will never happen; everybody is told so in the words left here.
+    Fail(&'a Mutex<Option<Panicked>>),
 }
 
 /// The right to run.
@@ -164,7 +165,7 @@ impl Turn<'_> {
     ///
     /// A panic ends the turn before it unwinds on: a waker called while unwinding could
     /// not panic itself without ending the process.
-    pub(crate) fn run<R>(self, on_panic: OnPanic, f: impl FnOnce() -> R) -> (Self, R) {
+    pub(crate) fn run<R>(self, on_panic: OnPanic<'_>, f: impl FnOnce() -> R) -> (Self, R) {
         let gate = self.0;
         let me = goroutine::with_current(goroutine::Goroutine::id);
         let outer = gate.runner.swap(me, Ordering::Relaxed);
@@ -175,7 +176,11 @@ impl Turn<'_> {
             Err(payload) => {
                 match on_panic {
                     OnPanic::PassOn => drop(self),
-                    OnPanic::Fail => self.end(FAILED),
+                    OnPanic::Fail(words) => {
+                        // Before the state that lets others read it.
+                        *words.lock() = Some(Panicked::new(&*payload));
+                        self.end(FAILED);
+                    }
                 }
                 resume_unwind(payload)
             }

@@ -2,16 +2,18 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use rendez_core::shim::Mutex;
 
 use super::cell::OnceCell;
 use crate::late::const_new;
+use crate::panicked::Panicked;
 
 /// A value that is made by its function when it is first used.
 ///
 /// As std's `LazyLock`. Threads that come while it is made wait for it, and a pool's
-/// worker that does so lets others run. If the function panics, every use does.
+/// worker that does so lets others run. If the function panics, every use does, in the same words.
 ///
 /// # Examples
 ///
@@ -24,8 +26,15 @@ use crate::late::const_new;
 /// ```
 pub struct Lazy<T, F = fn() -> T> {
     cell: OnceCell<T>,
-    // Taken by the one that runs it.
-    f: Mutex<Option<F>>,
+    f: Mutex<Maker<F>>,
+}
+
+/// What there is to make the value with.
+enum Maker<F> {
+    Function(F),
+    /// Taken by the one that runs it.
+    Taken,
+    Panicked(Panicked),
 }
 
 impl<T, F> Lazy<T, F> {
@@ -34,7 +43,7 @@ impl<T, F> Lazy<T, F> {
         pub fn new(f: F) -> Self {
             Self {
                 cell: OnceCell::new(),
-                f: Mutex::new(Some(f)),
+                f: Mutex::new(Maker::Function(f)),
             }
         }
     }
@@ -51,14 +60,27 @@ impl<T, F: FnOnce() -> T> Lazy<T, F> {
     ///
     /// # Panics
     ///
-    /// If the function panics or has panicked, or if it uses this value.
+    /// If the function panics or has panicked, in the same words; or if it uses this value.
     #[inline]
     #[track_caller]
     pub fn force(this: &Self) -> &T {
-        this.cell.get_or_init(|| {
-            let f = this.f.lock().take();
-            f.expect("the function of this Lazy has panicked")()
-        })
+        this.cell.get_or_init(|| this.make())
+    }
+
+    /// Runs the function; nobody else does meanwhile.
+    fn make(&self) -> T {
+        let maker = std::mem::replace(&mut *self.f.lock(), Maker::Taken);
+        match maker {
+            Maker::Function(f) => catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {
+                *self.f.lock() = Maker::Panicked(Panicked::new(&*payload));
+                resume_unwind(payload)
+            }),
+            Maker::Panicked(panicked) => {
+                *self.f.lock() = Maker::Panicked(panicked.clone());
+                panicked.resume()
+            }
+            Maker::Taken => unreachable!("a function taken makes the value or leaves its panic"),
+        }
     }
 }
 

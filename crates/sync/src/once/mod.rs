@@ -14,6 +14,8 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use rendez_core::shim::Mutex;
+
 pub use self::cell::{GetOrInitFuture, GetOrTryInitFuture, OnceCell};
 pub use self::func::{once_func, once_value};
 pub(crate) use self::gate::OnPanic;
@@ -21,13 +23,14 @@ use self::gate::{Entered, Gate};
 pub use self::lazy::Lazy;
 pub(crate) use self::running::{Ran, Running};
 use crate::late::const_new;
+use crate::panicked::Panicked;
 use crate::work::Work;
 
 /// A thing that happens at most once, however many ask for it.
 ///
 /// Follows Go's `sync.Once`: whoever returns knows that the function has run, and what it
-/// did is visible. A panic in it is reported, as std does: to the caller that ran it with
-/// its own payload, to every other by a panic that names it. Once it has happened, asking
+/// did is visible. A panic in it is reported to the caller that ran it with its own payload,
+/// and in the same words to every other, as Go's `OnceFunc` does. Once it has happened, asking
 /// costs one load.
 ///
 /// # Examples
@@ -44,13 +47,18 @@ use crate::work::Work;
 /// ```
 pub struct Once {
     gate: Gate,
+    // Of the function that ran; written once, before the gate has failed.
+    panicked: Mutex<Option<Panicked>>,
 }
 
 impl Once {
     const_new! {
         /// One that has not happened.
         pub fn new() -> Self {
-            Self { gate: Gate::new() }
+            Self {
+                gate: Gate::new(),
+                panicked: Mutex::new(None),
+            }
         }
     }
 
@@ -58,7 +66,7 @@ impl Once {
     ///
     /// # Panics
     ///
-    /// If `f` does, if what ran before did, or if called from within the function that
+    /// If `f` does, or what ran before did, in the same words; or if called from within the function that
     /// runs (Go waits for ever).
     #[inline]
     #[track_caller]
@@ -71,9 +79,9 @@ impl Once {
     #[cold]
     fn call_slow(&self, f: impl FnOnce(), location: &'static Location<'static>) {
         match self.gate.enter(location) {
-            Entered::Run(turn) => turn.run(OnPanic::Fail, f).0.complete(),
+            Entered::Run(turn) => turn.run(OnPanic::Fail(&self.panicked), f).0.complete(),
             Entered::Done => {}
-            Entered::Failed => report_panic(),
+            Entered::Failed => report(&self.panicked),
         }
     }
 
@@ -104,8 +112,10 @@ impl Once {
         W: Work<M>,
         W::Future: Future<Output = ()>,
     {
+        let on_panic = OnPanic::Fail(&self.panicked);
         CallOnceFuture {
-            running: Running::new(&self.gate, work, OnPanic::Fail, Location::caller()),
+            running: Running::new(&self.gate, work, on_panic, Location::caller()),
+            panicked: &self.panicked,
         }
     }
 
@@ -116,10 +126,11 @@ impl Once {
     }
 }
 
+/// Panics in the words of the function.
 #[cold]
-#[track_caller]
-fn report_panic() -> ! {
-    panic!("the function of this Once has panicked")
+fn report(panicked: &Mutex<Option<Panicked>>) -> ! {
+    let words = panicked.lock().clone();
+    words.expect("left before the gate fails").resume()
 }
 
 impl Default for Once {
@@ -140,6 +151,7 @@ impl fmt::Debug for Once {
 #[must_use = "futures do nothing unless polled"]
 pub struct CallOnceFuture<'a, M, W: Work<M>> {
     running: Running<'a, M, W>,
+    panicked: &'a Mutex<Option<Panicked>>,
 }
 
 impl<M, W> Future for CallOnceFuture<'_, M, W>
@@ -151,12 +163,13 @@ where
 
     #[allow(unsafe_code)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let panicked = self.panicked;
         // SAFETY: the field is pinned with the whole and never moved out.
         let running = unsafe { self.map_unchecked_mut(|this| &mut this.running) };
         match ready!(running.poll(cx)) {
             Ran::Now(turn, ()) => turn.complete(),
             Ran::Done => {}
-            Ran::Failed => report_panic(),
+            Ran::Failed => report(panicked),
         }
         Poll::Ready(())
     }

@@ -25,7 +25,7 @@ pub(crate) enum Ran<'a, T> {
 pub(crate) struct Running<'a, M, W: Work<M>> {
     gate: &'a Gate,
     location: &'static Location<'static>,
-    on_panic: OnPanic,
+    on_panic: OnPanic<'a>,
     work: Option<W>,
     stage: Stage<'a, W::Future>,
 }
@@ -45,7 +45,7 @@ impl<'a, M, W: Work<M>> Running<'a, M, W> {
     pub(crate) fn new(
         gate: &'a Gate,
         work: W,
-        on_panic: OnPanic,
+        on_panic: OnPanic<'a>,
         location: &'static Location<'static>,
     ) -> Self {
         Self {
