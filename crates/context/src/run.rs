@@ -12,6 +12,7 @@ use rendez_core::block_on;
 use rendez_core::case::Arm;
 use rendez_core::clock;
 use rendez_core::goroutine::WaitKind;
+use rendez_core::overdue::overdue;
 use rendez_core::queue::Node as Place;
 use rendez_core::wait::{self, CaseFuture, Only, Order, Pending};
 
@@ -25,7 +26,8 @@ impl Context {
     ///
     /// The context is looked at first: if it has ended, `future` is not polled at all. After
     /// that an output that is ready is returned, never discarded, even if the context ends in
-    /// the same instant.
+    /// the same instant. (Only a semaphore's permits, which could as well be had later, are
+    /// given back then.)
     ///
     /// # Errors
     ///
@@ -140,11 +142,13 @@ impl<F: Future> Future for Run<'_, F> {
     fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
         // SAFETY: both futures are pinned with the whole and never moved out.
         let this = unsafe { self.get_unchecked_mut() };
+        let ended = this.ended.case().err();
         if !std::mem::replace(&mut this.begun, true) {
-            if let Some(err) = this.ended.case().err() {
+            if let Some(err) = ended {
                 return Poll::Ready(Err(err));
             }
         }
+        let too_late = ended.is_some();
         // SAFETY: as above.
         let (future, ended) = unsafe {
             (
@@ -152,7 +156,12 @@ impl<F: Future> Future for Run<'_, F> {
                 Pin::new_unchecked(&mut this.ended),
             )
         };
-        match future.poll(cx) {
+        let polled = if too_late {
+            overdue(|| future.poll(cx))
+        } else {
+            future.poll(cx)
+        };
+        match polled {
             Poll::Ready(output) => Poll::Ready(Ok(output)),
             Poll::Pending => ended.poll(cx).map(Err),
         }

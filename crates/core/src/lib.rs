@@ -19,6 +19,7 @@ pub mod either;
 pub mod goroutine;
 pub mod hooks;
 pub mod lock;
+pub mod overdue;
 pub mod parker;
 pub mod queue;
 pub mod schedule;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rendez_core::case::{Arm, AsCase, Case, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
+use rendez_core::overdue::is_overdue;
 use rendez_core::queue::{Node, Registration};
 use rendez_core::wait::{self, CaseFuture};
 use rendez_core::{clock, hooks};
@@ -128,6 +129,9 @@ impl Semaphore {
     /// Dropped before it completes, it leaves the line, so that those behind it move up;
     /// permits it had already been granted go to the next.
     ///
+    /// Under a context, `ctx.run(semaphore.acquire_async(n))`, the end of the context beats a
+    /// grant in the same instant, as in Go: the permits go to the next.
+    ///
     /// # Examples
     ///
     /// ```
@@ -140,7 +144,10 @@ impl Semaphore {
     /// ```
     #[track_caller]
     pub fn acquire_async(&self, n: usize) -> AcquireFuture<'_> {
-        AcquireFuture(CaseFuture::new(self.permit(n), Location::caller()))
+        AcquireFuture {
+            acquire: CaseFuture::new(self.permit(n), Location::caller()),
+            waits: Waits::NotYet,
+        }
     }
 
     /// Takes `n` permits if they are available and nobody waits.
@@ -398,14 +405,46 @@ impl<'s> AsCase for PermitCase<'s> {
 /// What [`Semaphore::acquire_async`] gives.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
-pub struct AcquireFuture<'a>(CaseFuture<PermitCase<'a>>);
+pub struct AcquireFuture<'a> {
+    acquire: CaseFuture<PermitCase<'a>>,
+    waits: Waits,
+}
+
+/// Whether one waits for what it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    NotYet,
+    Queued,
+    /// It gave up what it had been granted, and will not again.
+    Anew,
+}
 
 impl<'a> Future for AcquireFuture<'a> {
     type Output = Result<Permit<'a>, AcquireError>;
 
     #[allow(unsafe_code)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: the field is pinned with the whole and never moved out.
-        unsafe { self.map_unchecked_mut(|this| &mut this.0) }.poll(cx)
+        // SAFETY: `acquire` is pinned with the whole and never moved out; `waits` is not
+        // pinned.
+        let (acquire, waits) = unsafe {
+            let this = self.get_unchecked_mut();
+            (Pin::new_unchecked(&mut this.acquire), &mut this.waits)
+        };
+        match acquire.poll(cx) {
+            // Granted in the instant in which the context that bounds this has ended: the
+            // context wins, as Go's does. Woken, in case somebody polls on all the same.
+            Poll::Ready(Ok(_given_back)) if *waits == Waits::Queued && is_overdue() => {
+                *waits = Waits::Anew;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(got) => Poll::Ready(got),
+            Poll::Pending => {
+                if *waits == Waits::NotYet {
+                    *waits = Waits::Queued;
+                }
+                Poll::Pending
+            }
+        }
     }
 }
