@@ -69,8 +69,9 @@ use crate::receiver::Source;
 pub use crate::broadcast::{broadcast, broadcast_waiting};
 pub use crate::closed::{Closed, ClosedFuture};
 pub use crate::error::{
-    ReadyTimeoutError, RecvError, RecvTimeoutError, SelectTimeoutError, SendError,
-    SendTimeoutError, TryReadyError, TryRecvError, TrySelectError, TrySendError,
+    BroadcastRecvError, BroadcastRecvTimeoutError, BroadcastTryRecvError, ReadyTimeoutError,
+    RecvError, RecvTimeoutError, SelectTimeoutError, SendError, SendTimeoutError, TryReadyError,
+    TryRecvError, TrySelectError, TrySendError,
 };
 pub use crate::flow::{OrDone, OrDoneFuture, merge, or_done, tee};
 pub use crate::iter::{IntoIter, Iter, RecvStream, TryIter};
