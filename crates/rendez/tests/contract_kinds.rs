@@ -1,4 +1,5 @@
 //! The contract of `oneshot`, `broadcast` and `watch`, through the umbrella.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 use std::error::Error;
 use std::future::Future;

@@ -1,4 +1,9 @@
 //! The contract of the locks and the rest of `sync`, through the umbrella.
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    clippy::await_holding_lock
+)]
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -216,7 +221,7 @@ fn a_panic_in_once_is_reported_to_every_caller() {
     }
     let v = once_value(|| -> i32 { panic!("in value") });
     for _ in 0..2 {
-        let panicked = catch_unwind(AssertUnwindSafe(|| v()));
+        let panicked = catch_unwind(AssertUnwindSafe(&v));
         assert!(message(panicked.unwrap_err()).contains("in value"));
     }
 }

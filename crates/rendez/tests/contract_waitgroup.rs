@@ -1,4 +1,5 @@
 //! The contract of the wait group, through the umbrella.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 use std::fmt::Debug;
 use std::future::Future;
