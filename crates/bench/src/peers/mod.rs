@@ -1,5 +1,6 @@
 //! The peers behind common faces, so that each cell is written once.
 
+pub(crate) mod runtimes;
 pub(crate) mod tasks;
 pub(crate) mod threads;
 
