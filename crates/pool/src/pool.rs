@@ -157,7 +157,7 @@ impl Shared {
         let searching = std::mem::take(&mut core.searching);
         self.crew.retire(core, self);
         if searching {
-            if let Some(core) = self.sleep.found() {
+            if let Some(core) = self.sleep.found(|| self.queues.has_work()) {
                 self.start(core, true);
             }
         }

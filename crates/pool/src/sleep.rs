@@ -23,16 +23,17 @@
 //! - Who **goes idle** first counts its core idle and itself not searching, then a full
 //!   fence, then looks at every queue once more. If there is work, it takes a core again.
 //! - A **searcher that finds work** stops searching before it runs it; if it was the last
-//!   one it calls [`Sleep::work_came`] itself, since others may have queued more meanwhile and
-//!   relied on it.
+//!   one it makes a full fence and looks at every queue, since others may have queued more
+//!   meanwhile and relied on it. If they have, it wakes one as [`Sleep::work_came`] does.
 //!
 //! # Why that is enough
 //!
 //! The two fences are ordered. If the queuer's comes first, the idler's second look sees
 //! the work. If the idler's comes first, the queuer sees an idle core, and either nobody
 //! searches, so that it wakes one, or another searcher is still about, whose own end of
-//! search comes later in the order of the word and so after the work was queued: that one
-//! sees it, in its second look or in the call it makes when it was the last.
+//! search comes later in the order of the word than the queuer's look. Its fence comes after
+//! that, and so after the queuer's: the look it takes then, as the last searcher or as one who
+//! goes idle, sees the work.
 
 use rendez_core::shim::Mutex;
 use rendez_core::shim::atomic::{AtomicU64, Ordering, fence};
@@ -105,16 +106,18 @@ impl<C> Sleep<C> {
         (self.word.load(Ordering::Relaxed) / IDLE) as usize
     }
 
-    /// The caller has found work and stops searching. Gives a core as
-    /// [`work_came`](Self::work_came) does, if the caller was the last searcher.
+    /// The caller has found work and stops searching. If it was the last searcher and `work`,
+    /// which looks at every queue, finds more, gives a core as [`work_came`](Self::work_came)
+    /// does.
     #[must_use]
-    pub fn found(&self) -> Option<C> {
-        let before = self.word.fetch_sub(SEARCHER, Ordering::AcqRel);
-        if before % IDLE == SEARCHER {
-            self.work_came()
-        } else {
-            None
+    pub fn found(&self, work: impl FnOnce() -> bool) -> Option<C> {
+        let before = self.word.fetch_sub(SEARCHER, Ordering::Relaxed);
+        if before % IDLE != SEARCHER || before < IDLE {
+            return None;
         }
+        // ORDERING: pairs with the fence in `work_came`.
+        fence(Ordering::SeqCst);
+        if work() { self.wake_one() } else { None }
     }
 
     /// Leaves `core` idle; the caller stops searching if it did. `work` looks at every

@@ -136,6 +136,11 @@ std::thread_local! {
     static POLLED: std::cell::Cell<*const Header> = const { std::cell::Cell::new(ptr::null()) };
 }
 
+/// Whether a goroutine runs on this thread, and has not ended.
+pub(crate) fn is_polling() -> bool {
+    POLLED.try_with(|p| !p.get().is_null()).unwrap_or(false)
+}
+
 /// The goroutine that runs on this thread is about to block in it.
 pub(crate) fn enter_running() {
     let polled = POLLED.try_with(std::cell::Cell::get).unwrap_or(ptr::null());

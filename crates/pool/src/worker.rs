@@ -27,7 +27,7 @@ use crate::os;
 use crate::pool::Shared;
 use crate::registry::Registry;
 use crate::stats::{SAMPLE, Stats, Writers};
-use crate::task::{Schedule, Task, enter_running};
+use crate::task::{Schedule, Task, enter_running, is_polling};
 
 /// A thread of a pool.
 struct Worker {
@@ -109,7 +109,14 @@ pub(crate) fn push(shared: &Shared, task: Task, why: Why) -> Pushed {
         if core.samples() {
             task.set_due(shared.clock());
         }
-        if why == Why::Again || worker.in_closure.get() {
+        let behind = match why {
+            Why::Again => true,
+            _ if is_polling() => worker.in_closure.get(),
+            // By a goroutine that has ended: it may have been one of many that somebody
+            // waits for, who would be woken and wait again for each.
+            _ => core.has_work(),
+        };
+        if behind {
             core.push_back(task);
             return Some(Pushed::Stealable);
         }
@@ -302,7 +309,7 @@ impl Worker {
         core.begin_turn();
         if std::mem::take(&mut core.searching) {
             drop(guard);
-            if let Some(core) = shared.sleep.found() {
+            if let Some(core) = shared.sleep.found(|| shared.queues.has_work()) {
                 shared.start(core, true);
             }
         }

@@ -37,7 +37,7 @@ impl Workers {
             if work.is_some() {
                 if std::mem::take(&mut searching) {
                     // In place of another thread: this one, later.
-                    if let Some(other) = self.sleep.found() {
+                    if let Some(other) = self.sleep.found(|| self.has_work()) {
                         self.run(other, true);
                     }
                 }
@@ -174,7 +174,7 @@ impl Staff {
         loop {
             if self.asked[usize::from(core)].load(Ordering::Relaxed) {
                 self.crew.retire(core, self);
-                let next = if searching { sleep.found() } else { None };
+                let next = if searching { sleep.found(|| self.workers.has_work()) } else { None };
                 match next.or_else(|| sleep.work_came()) {
                     // In place of another thread: this one.
                     Some(again) => (core, searching) = (again, true),
@@ -184,7 +184,7 @@ impl Staff {
             }
             if self.workers.queue.lock().pop_front().is_some() {
                 if std::mem::take(&mut searching) {
-                    if let Some(other) = sleep.found() {
+                    if let Some(other) = sleep.found(|| self.workers.has_work()) {
                         self.run(other, true);
                     }
                 }
