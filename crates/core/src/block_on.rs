@@ -16,7 +16,7 @@ use crate::shim::multicore;
 ///
 /// If the future does.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    const SPINS: u32 = 200;
+    const SPINS: u32 = 50;
     // A parker of its own: the future may itself block this thread on the cached one, and
     // a token meant for this loop must not be taken there.
     let parker = Parker::new();

@@ -320,19 +320,28 @@ impl Worker {
 /// Looks through everybody's queues for a while.
 fn search(core: &mut Core, shared: &Shared) -> Option<Task> {
     /// About as long as waking a thread takes, which a little patience saves.
-    const ROUNDS: u32 = 32;
-    const PAUSE: u32 = 64;
+    const PATIENCE: Duration = Duration::from_micros(20);
+    const PAUSE: u32 = 8;
     core.searching = core.searching || shared.sleep.begin_search(shared.crew.n_workers());
     if !core.searching {
         return None;
     }
-    let rounds = if multicore() { ROUNDS } else { 1 };
-    (0..rounds).find_map(|round| {
-        if round > 0 {
-            (0..PAUSE).for_each(|_| spin_loop());
+    let task = core.steal(&shared.queues);
+    if task.is_some() || !multicore() {
+        return task;
+    }
+    let start = Instant::now();
+    loop {
+        (0..PAUSE).for_each(|_| spin_loop());
+        // Without an attempt to steal, which counts for more than a look.
+        let task = shared.queues.has_work().then(|| core.steal(&shared.queues));
+        if let Some(task) = task.flatten() {
+            return Some(task);
         }
-        core.steal(&shared.queues)
-    })
+        if start.elapsed() >= PATIENCE {
+            return None;
+        }
+    }
 }
 
 /// Lets a thread's core go while the thread sleeps.

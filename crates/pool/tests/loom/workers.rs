@@ -174,7 +174,11 @@ impl Staff {
         loop {
             if self.asked[usize::from(core)].load(Ordering::Relaxed) {
                 self.crew.retire(core, self);
-                let next = if searching { sleep.found(|| self.workers.has_work()) } else { None };
+                let next = if searching {
+                    sleep.found(|| self.workers.has_work())
+                } else {
+                    None
+                };
                 match next.or_else(|| sleep.work_came()) {
                     // In place of another thread: this one.
                     Some(again) => (core, searching) = (again, true),
