@@ -436,10 +436,7 @@ fn blocked(rows: &mut Rows) {
     });
     rows.add("blocked/10000", "std", |n| {
         scaled(n, BLOCKED, || {
-            threads_blocked(
-                |f| std::thread::spawn(f),
-                |h| h.join().expect("it does not panic"),
-            )
+            threads_blocked(std::thread::spawn, |h| h.join().expect("it does not panic"))
         })
     });
     rows.add("blocked/10000", "tokio", |n| {
