@@ -1,9 +1,10 @@
 //! A dump: every goroutine that lives, and where it waits.
 //!
-//! Goroutines are found in three places: the registry (those that have waited or have a
+//! A pool's goroutines are found in three places: the registry (those that have waited or have a
 //! name), the run queues (those that have not begun), and on the threads that run them. One
 //! that moves from one to another just then may be found twice, and counts once, or not at
-//! all; in a program that is stuck none moves.
+//! all; in a program that is stuck none moves. Those on other executors are in a registry from
+//! their start to their end.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +15,7 @@ use rendez_core::goroutine::{Goroutine as Identity, WaitKind, WaitSite};
 use rendez_core::shim::unmodelled::Mutex;
 use rendez_core::shim::{Arc, Weak};
 
+use crate::foreign;
 use crate::pool::Shared;
 
 /// The goroutines that lived at one time: see [`dump`].
@@ -111,12 +113,18 @@ impl Dump {
 
     /// Of these pools.
     pub(crate) fn of(pools: &[Arc<Shared>]) -> Self {
+        Self::collect(pools, false)
+    }
+
+    fn collect(pools: &[Arc<Shared>], elsewhere: bool) -> Self {
         let mut found = BTreeMap::new();
-        for pool in pools {
-            pool.find(&mut |entry: Entry| {
-                // What the registry knows, which comes first, is the most there is to know.
-                found.entry(entry.id).or_insert(entry);
-            });
+        let mut add = |entry: Entry| {
+            // What the registry knows, which comes first, is the most there is to know.
+            found.entry(entry.id).or_insert(entry);
+        };
+        pools.iter().for_each(|pool| pool.find(&mut add));
+        if elsewhere {
+            foreign::for_each(&mut add);
         }
         Self {
             goroutines: found.into_values().collect(),
@@ -175,10 +183,11 @@ impl fmt::Display for State {
     }
 }
 
-/// Every goroutine that lives, in all pools of the process, and where it waits.
+/// Every goroutine that lives, in all pools of the process and on other executors, and where
+/// it waits.
 ///
-/// Followed: Go's goroutine profile and the dump on `SIGQUIT`. Goroutines on foreign executors
-/// are theirs to show.
+/// Followed: Go's goroutine profile and the dump on `SIGQUIT`. Threads that are no goroutines,
+/// `main` for one, are not in it, nor are tasks that other executors were given without us.
 ///
 /// # Examples
 ///
@@ -196,7 +205,7 @@ impl fmt::Display for State {
 /// assert!(handle.join().unwrap().is_err());
 /// ```
 pub fn dump() -> Dump {
-    Dump::of(&pools())
+    Dump::collect(&pools(), true)
 }
 
 /// All pools that live.

@@ -229,10 +229,7 @@ impl<S: Spawn + ?Sized> SpawnExt for S {
         G: Goroutine<M> + 'static,
         G::Output: 'static,
     {
-        let identity = spawned_at(Location::caller());
-        let on = On::from(&self as &dyn Spawn);
-        // SAFETY: nothing is borrowed.
-        unsafe { on.start_borrowing(goroutine, (), identity) }
+        On::from(&self as &dyn Spawn).start(goroutine, spawned_at(Location::caller()))
     }
 
     #[track_caller]
@@ -259,6 +256,24 @@ impl On<'_> {
     /// The calling goroutine's pool, or the global one.
     pub fn current() -> Self {
         Self(Place::Pool(pool::current()))
+    }
+
+    /// The pool, if it is one.
+    pub(crate) fn pool(&self) -> Option<Arc<Shared>> {
+        match &self.0 {
+            Place::Pool(shared) => Some(Arc::clone(shared)),
+            Place::Foreign(_) => None,
+        }
+    }
+
+    /// Starts a goroutine.
+    pub(crate) fn start<M, G>(&self, goroutine: G, identity: Identity) -> JoinHandle<G::Output>
+    where
+        G: Goroutine<M> + 'static,
+        G::Output: 'static,
+    {
+        // SAFETY: nothing is borrowed.
+        unsafe { self.start_borrowing(goroutine, (), identity) }
     }
 
     /// Starts a goroutine that may borrow.
@@ -308,6 +323,7 @@ impl On<'_> {
                 // SAFETY: as the caller promises.
                 let (due, handle) =
                     unsafe { JoinHandle::make(scheduler, goroutine, ending, identity, scope) };
+                due.enter();
                 // A refusal has dropped the task, which the handle tells.
                 let _ = spawner.spawn(Task::new(due, slot));
                 handle

@@ -10,17 +10,22 @@
 //! the body is dropped first and the end told last, as everywhere. If it is leaked the
 //! goroutine never ends, and who waits for it waits for ever, but nothing it borrows goes
 //! away before it.
+//!
+//! **Dumps show it.** It is in a registry of its own kind from its start to its end, since
+//! nobody here knows the executor's queues and threads.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use rendez_core::goroutine::Goroutine as Identity;
-use rendez_core::shim::{Arc, Mutex};
+use rendez_core::goroutine::{Goroutine as Identity, coarse};
+use rendez_core::shim::{Arc, Mutex, OnceLock};
 
 use crate::builder;
+use crate::dump::Entry;
 use crate::error::Payload;
+use crate::registry::Registry;
 use crate::task::{self, Schedule};
 
 /// A goroutine to be run by an executor: what [`Spawn::spawn`](crate::Spawn::spawn) is given.
@@ -70,6 +75,9 @@ impl Future for Task {
         this.slot.set(cx.waker());
         let word = this.goroutine.word();
         if !word.is_done() && word.is_scheduled() {
+            // No worker of ours has done so.
+            coarse::tick();
+            let _ = this.goroutine.identity().end_wait();
             this.goroutine.clone().run(&*this.slot);
         }
         if this.goroutine.word().is_done() {
@@ -139,5 +147,23 @@ impl Schedule for Slot {
 
     fn unclaimed_panic(&self, identity: &Identity, payload: Payload) {
         builder::report(identity, payload);
+    }
+
+    fn registry(&self) -> Option<&Registry> {
+        registry()
+    }
+}
+
+/// All that live.
+fn registry() -> Option<&'static Registry> {
+    static REGISTRY: OnceLock<Registry> = OnceLock::new();
+    // A static would outlive a model's iteration.
+    (!cfg!(rendez_loom)).then(|| REGISTRY.get_or_init(Registry::default))
+}
+
+/// Shows each that lives, as a dump does.
+pub(crate) fn for_each(f: &mut dyn FnMut(Entry)) {
+    if let Some(registry) = registry() {
+        registry.for_each(|header| f(header.describe()));
     }
 }

@@ -3,6 +3,7 @@
 use std::panic::Location;
 
 use crate::body::Goroutine;
+use crate::executor::{On, Spawn};
 use crate::join::JoinHandle;
 use crate::pool;
 use crate::task::spawned_at;
@@ -16,20 +17,21 @@ use crate::task::spawned_at;
 /// assert_eq!(handle.name(), Some("fetch"));
 /// assert_eq!(handle.join().unwrap(), 1);
 /// ```
-pub fn spawn() -> Spawner {
+pub fn spawn() -> Spawner<'static> {
     Spawner::default()
 }
 
 /// See [`spawn`].
 #[derive(Clone, Debug, Default)]
 #[must_use = "a goroutine is started by `go`"]
-pub struct Spawner {
+pub struct Spawner<'a> {
+    on: Option<On<'a>>,
     name: Option<Box<str>>,
     labels: Vec<(String, String)>,
     own_thread: bool,
 }
 
-impl Spawner {
+impl<'a> Spawner<'a> {
     /// Its name, shown in dumps and reports.
     pub fn name(mut self, name: impl Into<Box<str>>) -> Self {
         self.name = Some(name.into());
@@ -52,6 +54,30 @@ impl Spawner {
         self
     }
 
+    /// Has it run on `executor`, a [`Pool`](crate::Pool) for instance, and not on the caller's
+    /// pool. A [thread of its own](Self::own_thread) belongs to that pool, or to the caller's if
+    /// `executor` is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use rendez_pool::{Pool, spawn};
+    ///
+    /// let pool = Pool::builder().workers(1).thread_name("mine").build()?;
+    /// let name = || std::thread::current().name().map(str::to_owned);
+    /// let ran_on = spawn().name("fetch").on(&pool).go(name);
+    /// assert_eq!(ran_on.join().unwrap().as_deref(), Some("mine-0"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn on<'b>(self, executor: &'b dyn Spawn) -> Spawner<'b> {
+        Spawner {
+            on: Some(executor.into()),
+            name: self.name,
+            labels: self.labels,
+            own_thread: self.own_thread,
+        }
+    }
+
     /// Starts it: see [`go`](crate::go).
     #[track_caller]
     pub fn go<M, G>(self, goroutine: G) -> JoinHandle<G::Output>
@@ -63,11 +89,12 @@ impl Spawner {
         for (key, value) in &self.labels {
             identity = identity.with_label(key, value);
         }
-        let pool = pool::current();
+        let on = self.on.unwrap_or_else(On::current);
         if self.own_thread {
+            let pool = on.pool().unwrap_or_else(pool::current);
             JoinHandle::start_alone(&pool, goroutine, identity)
         } else {
-            JoinHandle::start(&pool, goroutine, (), identity)
+            on.start(goroutine, identity)
         }
     }
 }

@@ -546,8 +546,8 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
         header.leave();
         let result = match self.drop_body() {
             Ok(()) => result,
-            // The goroutine's own panic, if there was one, comes first.
-            Err(payload) if result.is_ok() => {
+            // The goroutine's own panic, if there was one, comes first; a cancel does not hide one.
+            Err(payload) if !matches!(result, Err(JoinError::Panicked(_))) => {
                 drop_quietly(result);
                 Err(JoinError::Panicked(payload))
             }

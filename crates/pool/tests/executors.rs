@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use common::{pool, until, within_a_minute};
 use rendez_core::goroutine;
 use rendez_pool::{
-    FuturesSpawner, JoinError, Pool, Spawn, SpawnError, SpawnExt, Task, go, par_map, try_par_map,
-    yield_now,
+    FuturesSpawner, JoinError, Pool, Spawn, SpawnError, SpawnExt, State, Task, WaitKind, dump, go,
+    par_map, spawn, try_par_map, yield_now,
 };
 use rendez_select::bounded;
 
@@ -232,6 +232,65 @@ fn a_goroutine_keeps_its_identity_wherever_it_is_polled() {
     let expected = handle.id();
     assert_eq!(handle.join().unwrap(), (expected, expected));
     assert_ne!(id(), expected);
+}
+
+#[test]
+fn a_dump_shows_goroutines_on_other_executors_from_start_to_end() {
+    let find = |id| dump().goroutines().find(|g| g.id == id).cloned();
+    let (tx, rx) = bounded::<u8>(0);
+    let keep = Keep::default();
+    let handle = spawn()
+        .name("lent")
+        .on(&keep)
+        .go(async move { rx.recv_async().await });
+    let id = handle.id();
+    let seen = find(id).unwrap();
+    assert_eq!(
+        (seen.name.as_deref(), seen.state),
+        (Some("lent"), State::Runnable)
+    );
+    let mut task = keep.take();
+    assert!(poll_once(&mut task, &Arc::default()).is_pending());
+    let text = find(id).unwrap().to_string();
+    assert!(text.contains("'lent' [chan receive at "), "{text}");
+    assert!(text.contains("executors.rs:"), "{text}");
+    assert!(text.contains(", 0.0 s]"), "{text}");
+    drop(tx);
+    assert_eq!(find(id).unwrap().state, State::Runnable);
+    task.run();
+    assert!(find(id).is_none());
+    assert!(handle.join().unwrap().is_err());
+
+    let runtime = tokio_runtime(1);
+    let (tx, rx) = bounded::<u8>(0);
+    let handles = [
+        SpawnExt::go(runtime.handle(), {
+            let rx = rx.clone();
+            async move { rx.recv_async().await }
+        }),
+        SpawnExt::go(runtime.handle(), move || rx.recv()),
+    ];
+    for handle in &handles {
+        until(|| {
+            let seen = find(handle.id()).unwrap();
+            matches!(
+                seen.state,
+                State::Waiting {
+                    kind: WaitKind::Receive,
+                    ..
+                }
+            )
+        });
+    }
+    drop(tx);
+    for handle in handles {
+        let id = handle.id();
+        assert!(handle.join().unwrap().is_err());
+        until(|| find(id).is_none());
+    }
+    // One that is refused was never there.
+    let refused = Refuse.go(async {});
+    assert!(find(refused.id()).is_none());
 }
 
 #[test]

@@ -85,6 +85,64 @@ fn a_panic_of_a_drop_is_the_goroutines_own() {
 }
 
 #[test]
+fn no_panic_wherever_it_happens_costs_a_worker() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    within_a_minute(|| {
+        let told = Arc::new(AtomicUsize::new(0));
+        let hook = Arc::clone(&told);
+        let pool = Pool::builder()
+            .workers(1)
+            .on_panic(move |_, payload| {
+                hook.fetch_add(1, Ordering::SeqCst);
+                // Dropping some payloads panics; the hook does so itself in any case.
+                drop(payload);
+                panic!("in the hook");
+            })
+            .build()
+            .unwrap();
+        let still_works = |n| {
+            assert_eq!(pool.go(|| 1).join().unwrap(), 1);
+            assert_eq!(pool.go(async { 2 }).join().unwrap(), 2);
+            assert_eq!(told.load(Ordering::SeqCst), n);
+        };
+        // In the hook, in the drop of the payload, for both kinds.
+        drop(pool.go(|| panic!("one")));
+        drop(pool.go(async { panic!("two") }));
+        drop(pool.go(|| std::panic::panic_any(Bomb)));
+        still_works(3);
+        // In the drop of a result: on the worker, and in the drop of the handle.
+        drop(pool.go(|| Bomb));
+        let handle = pool.go(|| Bomb);
+        until(|| handle.is_finished());
+        drop(handle);
+        still_works(3);
+        // In the drop of what never ran, or is cancelled while it is parked.
+        let bomb = Bomb;
+        let parked = pool.go(async move {
+            std::future::pending::<()>().await;
+            drop(bomb);
+        });
+        parked.cancel();
+        assert!(matches!(parked.join(), Err(JoinError::Panicked(_))));
+        let bomb = Bomb;
+        let blocked = pool.go(|| std::thread::sleep(std::time::Duration::from_millis(5)));
+        let never = pool.go(move || drop(bomb));
+        never.cancel();
+        drop(never);
+        blocked.join().unwrap();
+        until(|| pool.num_goroutines() == 0);
+        still_works(4);
+        pool.shutdown();
+        assert_eq!(pool.num_threads(), 0);
+    });
+}
+
+#[test]
 fn cancel_drops_a_parked_future() {
     let (tx, rx) = bounded::<u8>(0);
     let handle = go(async move { rx.recv_async().await });

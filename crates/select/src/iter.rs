@@ -1,8 +1,12 @@
 //! Iteration ends at close-and-drained, as Go's `range` does.
+//!
+//! An iterator that waits does so, for a dump, where it was made: `next` is called from an
+//! adapter or a `sum` of the standard library's.
 
 use std::fmt;
 use std::future::Future;
 use std::iter::FusedIterator;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -13,13 +17,13 @@ use rendez_core::wait::CaseFuture;
 use crate::receiver::Receiver;
 
 /// A blocking iterator over the values to come. See [`Receiver::iter`].
-pub struct Iter<'a, T>(&'a Receiver<T>);
+pub struct Iter<'a, T>(&'a Receiver<T>, &'static Location<'static>);
 
 /// An iterator over the values that are there. See [`Receiver::try_iter`].
 pub struct TryIter<'a, T>(&'a Receiver<T>);
 
 /// A blocking iterator that owns its receiver.
-pub struct IntoIter<T>(Receiver<T>);
+pub struct IntoIter<T>(Receiver<T>, &'static Location<'static>);
 
 impl<T> Receiver<T> {
     /// Receives, blocking, until the channel is closed and drained: Go's
@@ -34,8 +38,9 @@ impl<T> Receiver<T> {
     /// tx.close();
     /// assert_eq!(rx.iter().sum::<i32>(), 3);
     /// ```
+    #[track_caller]
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter(self)
+        Iter(self, Location::caller())
     }
 
     /// Receives without waiting until there is nothing left.
@@ -53,7 +58,7 @@ impl<T> Receiver<T> {
         RecvStream {
             receiver: self.clone(),
             parked: None,
-            location: std::panic::Location::caller(),
+            location: Location::caller(),
             ended: false,
         }
     }
@@ -61,9 +66,8 @@ impl<T> Receiver<T> {
 
 impl<T> Iterator for Iter<'_, T> {
     type Item = T;
-    #[track_caller]
     fn next(&mut self) -> Option<T> {
-        self.0.recv().ok()
+        self.0.recv_by(|| None, self.1).ok()
     }
 }
 
@@ -71,7 +75,6 @@ impl<T> FusedIterator for Iter<'_, T> {}
 
 impl<T> Iterator for TryIter<'_, T> {
     type Item = T;
-    #[track_caller]
     fn next(&mut self) -> Option<T> {
         self.0.try_recv().ok()
     }
@@ -79,9 +82,8 @@ impl<T> Iterator for TryIter<'_, T> {
 
 impl<T> Iterator for IntoIter<T> {
     type Item = T;
-    #[track_caller]
     fn next(&mut self) -> Option<T> {
-        self.0.recv().ok()
+        self.0.recv_by(|| None, self.1).ok()
     }
 }
 
@@ -90,6 +92,7 @@ impl<T> FusedIterator for IntoIter<T> {}
 impl<'a, T> IntoIterator for &'a Receiver<T> {
     type Item = T;
     type IntoIter = Iter<'a, T>;
+    #[track_caller]
     fn into_iter(self) -> Iter<'a, T> {
         self.iter()
     }
@@ -98,8 +101,9 @@ impl<'a, T> IntoIterator for &'a Receiver<T> {
 impl<T> IntoIterator for Receiver<T> {
     type Item = T;
     type IntoIter = IntoIter<T>;
+    #[track_caller]
     fn into_iter(self) -> IntoIter<T> {
-        IntoIter(self)
+        IntoIter(self, Location::caller())
     }
 }
 
@@ -127,7 +131,7 @@ impl<T> fmt::Debug for IntoIter<T> {
 pub struct RecvStream<T> {
     receiver: Receiver<T>,
     parked: Option<Pin<Box<CaseFuture<Receiver<T>>>>>,
-    location: &'static std::panic::Location<'static>,
+    location: &'static Location<'static>,
     ended: bool,
 }
 

@@ -115,7 +115,7 @@ impl<T> Receiver<T> {
     }
 
     #[inline]
-    fn recv_by(
+    pub(crate) fn recv_by(
         &self,
         deadline: impl FnOnce() -> Option<Instant>,
         location: &'static Location<'static>,
