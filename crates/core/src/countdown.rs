@@ -5,7 +5,7 @@
 //! word: | epoch (bits 33-63) | count (bits 1-32) | WAITERS (bit 0) |
 //! ```
 //!
-//! - `done` is one RMW, unless somebody waits at the turn to zero.
+//! - `add` and `done` are one RMW each, unless somebody waits at a turn to or from zero.
 //! - The **epoch** goes up with the `add` that leaves zero, in the same step; so two looks
 //!   at the word that find the same epoch and no zero prove that there was none between.
 //! - WAITERS is set, under the lock, before a waiter is queued and while the count is
@@ -15,8 +15,6 @@
 //!   the queue with the epoch it came in, so nobody is released with them who came after
 //!   that `add` had counted. The one who reached zero comes late then, finds the count above
 //!   zero and nobody of an earlier epoch, and leaves.
-//! - **One `done` too many** lowers the count below zero for an instant, in which somebody
-//!   may queue. Whoever restores the zero therefore releases, as at any turn to zero.
 //!
 //! ORDERING: `done` is Release and every observation of zero Acquire, so all work before
 //! a `done` happens before the return of a wait it releases.
@@ -79,6 +77,7 @@ impl Countdown {
     /// # Errors
     ///
     /// If the count would go beyond 2^32 - 1; it is unchanged then.
+    #[inline]
     pub fn add(&self, n: usize) -> Result<(), OutOfRange> {
         let n = u64::from(u32::try_from(n).map_err(|_| OutOfRange)?);
         if n == 0 {
@@ -113,18 +112,15 @@ impl Countdown {
     /// # Errors
     ///
     /// If the count is zero; it stays so.
+    #[inline]
     pub fn done(&self) -> Result<(), OutOfRange> {
-        if count_of(self.word.load(Ordering::Relaxed)) == 0 {
-            return Err(OutOfRange);
-        }
-        let before = self.word.fetch_sub(ONE, Ordering::Release);
-        if count_of(before) == 0 {
-            // Two were one too many at the same time.
-            if self.word.fetch_add(ONE, Ordering::AcqRel) & WAITERS != 0 {
-                self.release();
-            }
-            return Err(OutOfRange);
-        }
+        // By comparison, so that a `done` too many never shows below zero: an `add` beside it
+        // would find the count at its limit, and somebody could wait for a zero that is there.
+        let lower = |word| (count_of(word) > 0).then(|| word - ONE);
+        let before = self
+            .word
+            .fetch_update(Ordering::Release, Ordering::Relaxed, lower)
+            .map_err(|_| OutOfRange)?;
         if count_of(before) == 1 && before & WAITERS != 0 {
             // ORDERING: makes what every other `done` published visible to those released.
             fence(Ordering::Acquire);

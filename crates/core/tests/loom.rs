@@ -390,6 +390,20 @@ fn who_waited_before_the_zero_is_released_by_it() {
 }
 
 #[test]
+fn an_add_beside_a_done_too_many_counts() {
+    model("countdown: one done too many against add", || {
+        let count = Arc::new(Countdown::new(1, WaitKind::WaitGroup));
+        let others = [0, 1].map(|_| {
+            let theirs = Arc::clone(&count);
+            thread::spawn(move || usize::from(theirs.done().is_ok()))
+        });
+        assert_eq!(count.add(1), Ok(()));
+        let n_done: usize = others.into_iter().map(|t| t.join().unwrap()).sum();
+        assert_eq!(count.count(), 2 - n_done);
+    });
+}
+
+#[test]
 fn one_done_too_many_leaves_nobody_asleep() {
     model("countdown: one done too many against wait", || {
         let count = Arc::new(Countdown::new(1, WaitKind::WaitGroup));

@@ -75,6 +75,7 @@ impl WaitGroup {
     /// wg.add(2);
     /// assert_eq!(wg.count(), 2);
     /// ```
+    #[inline]
     #[track_caller]
     pub fn add(&self, n: usize) {
         hooks::switch_point();
@@ -101,6 +102,7 @@ impl WaitGroup {
     /// wg.done();
     /// assert_eq!(wg.count(), 0);
     /// ```
+    #[inline]
     #[track_caller]
     pub fn done(&self) {
         hooks::switch_point();
