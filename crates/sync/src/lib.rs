@@ -38,7 +38,7 @@ pub use crate::raw_rwlock::RawRwLock;
 pub use crate::rwlock::{
     ArcRwLockReadGuard, ArcRwLockWriteGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard,
     ReadFuture, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard,
-    UpgradableReadFuture, WriteFuture,
+    UpgradableReadFuture, UpgradeFuture, WriteFuture,
 };
 pub use crate::semaphore::{AcquireFuture, Permit, PermitCase, Semaphore};
 pub use crate::single_flight::{RunFuture, Shared, SingleFlight};

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::pin::Pin;
+use std::ptr;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -211,6 +212,49 @@ impl<T: ?Sized> RwLock<T> {
         }
     }
 
+    /// Turns an upgradable reader into the writer, as [`upgrade`] does, awaited: it waits until
+    /// the other readers have left, and blocks new ones meanwhile.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it completes, it lets the upgradable reader's place go, too; the readers
+    /// that it had blocked enter.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # rendez_core::block_on::block_on(async {
+    /// use rendez_sync::RwLock;
+    ///
+    /// let lock = RwLock::new(1);
+    /// let guard = lock.upgradable_read_async().await;
+    /// if *guard == 1 {
+    ///     *RwLock::upgrade_async(guard).await = 2;
+    /// }
+    /// assert_eq!(lock.into_inner(), 2);
+    /// # });
+    /// ```
+    ///
+    /// [`upgrade`]: lock_api::RwLockUpgradableReadGuard::upgrade
+    #[track_caller]
+    pub fn upgrade_async(guard: RwLockUpgradableReadGuard<'_, T>) -> UpgradeFuture<'_, T> {
+        let lock = Self::of(&guard);
+        UpgradeFuture {
+            enter: lock.raw().wait(Request::Upgrade, Location::caller()),
+            lock,
+            asked: Asked::new(Location::caller()),
+            guard: Some(guard),
+        }
+    }
+
+    /// The lock a guard is of.
+    fn of<'a>(guard: &RwLockUpgradableReadGuard<'a, T>) -> &'a Self {
+        let inner = ptr::from_ref(lock_api::RwLockUpgradableReadGuard::rwlock(guard));
+        // SAFETY: the newtype is transparent, and every lock of our raw kind that we hand
+        // out guards of stands in one.
+        unsafe { &*(inner as *const Self) }
+    }
+
     /// Locks a shared lock for reading; the guard keeps it alive and borrows nothing.
     #[track_caller]
     pub fn read_arc(self: &Arc<Self>) -> ArcRwLockReadGuard<T> {
@@ -308,4 +352,43 @@ enter_future! {
 enter_future! {
     /// What [`RwLock::upgradable_read_async`] gives.
     UpgradableReadFuture -> RwLockUpgradableReadGuard by make_upgradable_guard_unchecked
+}
+
+/// What [`RwLock::upgrade_async`] gives.
+#[must_use = "futures do nothing unless polled"]
+pub struct UpgradeFuture<'a, T: ?Sized> {
+    // Leaves the queue before the guard goes.
+    enter: CaseFuture<Enter<'a>>,
+    lock: &'a RwLock<T>,
+    asked: Asked,
+    // Until it has turned into the writer's.
+    guard: Option<RwLockUpgradableReadGuard<'a, T>>,
+}
+
+impl<'a, T: ?Sized> Future for UpgradeFuture<'a, T> {
+    type Output = RwLockWriteGuard<'a, T>;
+
+    /// # Panics
+    ///
+    /// If polled after it had completed.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: nothing is moved out; the wait stays where it is pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        assert!(this.guard.is_some(), "polled after it had completed");
+        let mode = this.enter.case().mode();
+        // SAFETY: as above.
+        let enter = unsafe { Pin::new_unchecked(&mut this.enter) };
+        let watch = this.lock.raw().watch();
+        ready!(this.asked.poll(watch, mode, cx, |cx| enter.poll(cx)));
+        std::mem::forget(this.guard.take());
+        // SAFETY: the case has turned the upgradable hold, whose guard is gone, into the
+        // writer's, and its guard is made once.
+        Poll::Ready(unsafe { this.lock.0.make_write_guard_unchecked() })
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for UpgradeFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpgradeFuture").finish_non_exhaustive()
+    }
 }

@@ -209,6 +209,100 @@ fn two_upgradables_take_turns() {
 }
 
 #[test]
+fn a_write_lock_handed_over_passes_on_when_its_future_is_dropped() {
+    model("rwlock: fair unlock against a cancelled writer", || {
+        let lock = Arc::new(RwLock::new(0));
+        let held = lock.write();
+        let mut cancelled = Box::pin(lock.write_async());
+        assert!(poll_once(cancelled.as_mut()).is_pending());
+        let theirs = Arc::clone(&lock);
+        let writer = thread::spawn(move || *theirs.write() += 1);
+        RwLockWriteGuard::unlock_fair(held);
+        drop(cancelled);
+        writer.join().unwrap();
+        assert_eq!(*lock.read(), 1);
+    });
+}
+
+#[test]
+fn a_woken_writer_that_is_dropped_lets_in_the_readers_behind_it() {
+    model(
+        "rwlock: a writer is woken, dropped, a reader waits behind it",
+        || {
+            let lock = Arc::new(RwLock::new(0));
+            let held = lock.write_arc();
+            let mut cancelled = Box::pin(lock.write_async());
+            assert!(poll_once(cancelled.as_mut()).is_pending());
+            let theirs = Arc::clone(&lock);
+            let leaver = thread::spawn(move || drop(held));
+            let reader = thread::spawn(move || assert_eq!(*theirs.read(), 0));
+            drop(cancelled);
+            leaver.join().unwrap();
+            reader.join().unwrap();
+            assert!(!lock.is_locked());
+        },
+    );
+}
+
+#[test]
+fn a_reader_admitted_and_dropped_lets_the_writer_in() {
+    model(
+        "rwlock: a cancelled reader against unlock, a writer waits",
+        || {
+            let lock = Arc::new(RwLock::new(0));
+            let held = lock.write();
+            let mut cancelled = Box::pin(lock.read_async());
+            assert!(poll_once(cancelled.as_mut()).is_pending());
+            let theirs = Arc::clone(&lock);
+            let writer = thread::spawn(move || *theirs.write() += 1);
+            drop(held);
+            drop(cancelled);
+            writer.join().unwrap();
+            assert_eq!(*lock.read(), 1);
+        },
+    );
+}
+
+#[test]
+fn a_downgrade_lets_readers_in_and_writers_later() {
+    model("rwlock: downgrade against a reader and a writer", || {
+        let lock = Arc::new(RwLock::new(0));
+        let mut held = lock.write();
+        let theirs = Arc::clone(&lock);
+        let reader = thread::spawn(move || assert!([1, 2].contains(&*theirs.read())));
+        let theirs = Arc::clone(&lock);
+        let writer = thread::spawn(move || *theirs.write() += 1);
+        *held = 1;
+        let held = RwLockWriteGuard::downgrade(held);
+        assert_eq!(*held, 1);
+        drop(held);
+        reader.join().unwrap();
+        writer.join().unwrap();
+        assert_eq!(*lock.read(), 2);
+    });
+}
+
+#[test]
+fn a_dropped_upgrade_lets_the_readers_in_that_it_blocked() {
+    model(
+        "rwlock: a cancelled upgrade against the last reader, another comes",
+        || {
+            let lock = Arc::new(RwLock::new(0));
+            let held = lock.read_arc();
+            let mut upgrade = Box::pin(RwLock::upgrade_async(lock.upgradable_read()));
+            assert!(poll_once(upgrade.as_mut()).is_pending());
+            let theirs = Arc::clone(&lock);
+            let reader = thread::spawn(move || assert_eq!(*theirs.read(), 0));
+            let leaver = thread::spawn(move || drop(held));
+            drop(upgrade);
+            reader.join().unwrap();
+            leaver.join().unwrap();
+            assert!(!lock.is_locked());
+        },
+    );
+}
+
+#[test]
 fn two_take_turns_at_one_permit() {
     model(
         "semaphore: release against acquire, thread and task",

@@ -195,6 +195,64 @@ fn an_upgrade_waits_for_the_readers_and_blocks_new_ones() {
 }
 
 #[test]
+fn an_awaited_upgrade_goes_before_writers_and_after_readers() {
+    let lock = RwLock::new(1);
+    let reading = lock.read();
+    let first = lock.upgradable_read();
+    let mut writer = pin!(lock.write_async());
+    assert_pending(writer.as_mut());
+    let mut upgrade = pin!(RwLock::upgrade_async(first));
+    assert_pending(upgrade.as_mut());
+    drop(reading);
+    assert_pending(writer.as_mut());
+    let mut writing = assert_ready(upgrade.as_mut());
+    *writing = 2;
+    assert_pending(writer.as_mut());
+    drop(writing);
+    assert_eq!(*assert_ready(writer.as_mut()), 2);
+}
+
+#[test]
+fn a_dropped_upgrade_leaves_the_lock_and_lets_those_in_that_it_blocked() {
+    // Whether it has been given the lock by the time or not.
+    for served in [false, true] {
+        let lock = RwLock::new(());
+        let mut reading = Some(lock.read());
+        let mut upgrade = Box::pin(RwLock::upgrade_async(lock.upgradable_read()));
+        assert_pending(upgrade.as_mut());
+        let mut reader = pin!(lock.read_async());
+        let mut upgradable = pin!(lock.upgradable_read_async());
+        assert_pending(reader.as_mut());
+        assert_pending(upgradable.as_mut());
+        if served {
+            reading.take();
+            assert_pending(reader.as_mut());
+        }
+        drop(upgrade);
+        drop(assert_ready(reader.as_mut()));
+        drop(assert_ready(upgradable.as_mut()));
+        drop(reading);
+        assert!(!lock.is_locked());
+    }
+}
+
+#[test]
+fn a_bounded_upgrade_gives_the_guard_back_and_unblocks_readers() {
+    let lock = RwLock::new(());
+    let short = Duration::from_millis(2);
+    let reading = lock.read();
+    let first = lock.upgradable_read();
+    let first = RwLockUpgradableReadGuard::try_upgrade_for(first, short).unwrap_err();
+    assert!(lock.try_read().is_some(), "the upgrade has left");
+    assert!(lock.try_upgradable_read().is_none(), "its guard has not");
+    drop(reading);
+    let writing = RwLockUpgradableReadGuard::try_upgrade_for(first, short).unwrap();
+    assert!(lock.try_read().is_none());
+    drop(writing);
+    assert!(!lock.is_locked());
+}
+
+#[test]
 fn arc_guards_and_conversions() {
     let lock = Arc::new(RwLock::from(1));
     *lock.write_arc() += 1;
