@@ -71,15 +71,17 @@ fn x_sync(go: &Path) -> Result<Option<PathBuf>, Failure> {
     let go_root = output(Command::new(go).args(["env", "GOROOT"]))?;
     let vendored = Path::new(go_root.trim()).join("src/cmd/vendor/golang.org/x/sync");
     let folder = root().join("target").join("go-x-sync");
-    let errgroup = folder.join("errgroup");
     let io = |e| failed(format!("cannot copy {}: {e}", vendored.display()));
-    let Ok(files) = fs::read_dir(vendored.join("errgroup")) else {
-        return Ok(None);
-    };
-    fs::create_dir_all(&errgroup).map_err(io)?;
-    for file in files {
-        let file = file.map_err(io)?;
-        fs::copy(file.path(), errgroup.join(file.file_name())).map_err(io)?;
+    for package in ["errgroup", "semaphore"] {
+        let Ok(files) = fs::read_dir(vendored.join(package)) else {
+            return Ok(None);
+        };
+        let copy = folder.join(package);
+        fs::create_dir_all(&copy).map_err(io)?;
+        for file in files {
+            let file = file.map_err(io)?;
+            fs::copy(file.path(), copy.join(file.file_name())).map_err(io)?;
+        }
     }
     let module = "golang.org/x/sync";
     fs::write(
