@@ -260,9 +260,7 @@ impl Context {
             if deadline <= now {
                 end::end(node, Why::Expired);
             } else if node.err().is_none() {
-                let mut alarm = Alarm::new();
-                alarm.set(deadline, &bell::of(node));
-                node.set_alarm(alarm);
+                node.set_alarm(Alarm::at(deadline, bell::of(node)));
             }
         }
         (ctx, cancel)

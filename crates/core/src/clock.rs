@@ -93,6 +93,17 @@ impl Alarm {
         Self(Place::Nowhere)
     }
 
+    /// An alarm that calls `waker` at `deadline`. As [`set`](Self::set) of a new one, but the
+    /// waker need not be cloned.
+    pub fn at(deadline: Instant, waker: Waker) -> Self {
+        if hooks::bubble().is_some() {
+            let mut alarm = Self::new();
+            alarm.set(deadline, &waker);
+            return alarm;
+        }
+        Self(Place::Driver(DRIVER.insert(deadline, waker, start_driver)))
+    }
+
     /// Calls `waker` at `deadline`, and not at an earlier setting's any more.
     pub fn set(&mut self, deadline: Instant, waker: &Waker) {
         if let Some(bubble) = hooks::bubble() {

@@ -87,7 +87,11 @@ const ROWS: &[Row] = &[
         bound.gives_up(stream.next());
         tx.send(1).unwrap();
         drop(stream);
-        assert_eq!(rx.try_recv(), Ok(1), "what the stream was granted is passed on");
+        assert_eq!(
+            rx.try_recv(),
+            Ok(1),
+            "what the stream was granted is passed on"
+        );
     }),
     ("sink", |bound| {
         let (tx, rx) = bounded(1);

@@ -49,8 +49,10 @@ pub fn sleep(d: Duration) {
 /// ```
 #[track_caller]
 pub fn sleep_async(d: Duration) -> Sleep {
+    let now = clock::now();
     Sleep {
-        until: clock::deadline_after(d),
+        until: now.checked_add(d),
+        made: Some(now),
         alarm: Alarm::new(),
         location: Location::caller(),
     }
@@ -61,6 +63,8 @@ pub fn sleep_async(d: Duration) -> Sleep {
 #[must_use = "futures do nothing unless polled"]
 pub struct Sleep {
     until: Option<Instant>,
+    // When it was made, until it is polled.
+    made: Option<Instant>,
     alarm: Alarm,
     location: &'static Location<'static>,
 }
@@ -70,13 +74,15 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         hooks::switch_point();
-        let now = clock::now();
+        // Nearly always it is polled as soon as it is made, and the clock need not be asked
+        // again. If it was not, and it is time by now, the alarm goes off at once.
+        let made = self.made.take().filter(|_| !hooks::any_bubble());
+        let now = made.unwrap_or_else(clock::now);
         if let Some(until) = self.until {
             if until <= now {
                 self.alarm.cancel();
                 return Poll::Ready(());
             }
-            // Should it be time by then, the alarm goes off at once.
             self.alarm.set(until, cx.waker());
         }
         goroutine::with_running(|g| {

@@ -61,6 +61,8 @@ fn end_locked(node: &Node, why: Why, given: Option<Given>) -> bool {
 #[derive(Default)]
 struct After {
     wakes: WakeList,
+    // The first: few ends have a second, and this one costs no allocation.
+    alarm: Option<Alarm>,
     rest: Rest,
 }
 
@@ -121,7 +123,11 @@ fn settle<'a>(
     }
     let rest = &mut after.rest.0;
     if node.is_timed() {
-        rest.push(Later::Alarm(std::mem::take(&mut inner.alarm)));
+        let alarm = std::mem::take(&mut inner.alarm);
+        match after.alarm {
+            Some(_) => rest.push(Later::Alarm(alarm)),
+            None => after.alarm = Some(alarm),
+        }
     }
     if let Some(rare) = &mut inner.rare {
         rest.push(Later::Funcs(std::mem::take(&mut rare.funcs)));

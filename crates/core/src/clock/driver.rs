@@ -61,18 +61,42 @@ impl Driver {
         waker: &Waker,
         start: impl FnOnce() -> io::Result<()>,
     ) {
-        let when = self.nanos(deadline);
         if let Some(set) = *key {
+            let when = self.nanos(deadline);
             let state = self.state.lock();
             let same = |(w, old): (u64, &Waker)| w == when && old.will_wake(waker);
             if state.wheel.get(set).is_some_and(same) {
                 return;
             }
         }
-        let waker = waker.clone();
+        *key = Some(self.put(key.take(), deadline, waker.clone(), start));
+    }
+
+    /// Has `waker` called at `deadline`. As [`set`](Self::set) of a new one.
+    ///
+    /// # Panics
+    ///
+    /// As [`set`](Self::set).
+    pub(super) fn insert(
+        &self,
+        deadline: Instant,
+        waker: Waker,
+        start: impl FnOnce() -> io::Result<()>,
+    ) -> Key {
+        self.put(None, deadline, waker, start)
+    }
+
+    fn put(
+        &self,
+        old: Option<Key>,
+        deadline: Instant,
+        waker: Waker,
+        start: impl FnOnce() -> io::Result<()>,
+    ) -> Key {
+        let when = self.nanos(deadline);
         let mut state = self.state.lock();
-        let old = key.take().and_then(|key| state.wheel.remove(key));
-        *key = Some(state.wheel.insert(when, waker));
+        let old = old.and_then(|key| state.wheel.remove(key));
+        let key = state.wheel.insert(when, waker);
         let is_running = std::mem::replace(&mut state.is_running, true);
         let sleeper = if when < state.wakes_at {
             state.wakes_at = when;
@@ -88,12 +112,11 @@ impl Driver {
         if !is_running {
             if let Err(error) = start() {
                 self.state.lock().is_running = false;
-                if let Some(key) = key.take() {
-                    self.cancel(key);
-                }
+                self.cancel(key);
                 panic!("cannot start the timer thread: {error}");
             }
         }
+        key
     }
 
     /// Takes an alarm back, if it has not been taken to be fired.
