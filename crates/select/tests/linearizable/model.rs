@@ -1,34 +1,59 @@
-//! Go's channels one step at a time, and the search for an order of a history's operations
-//! that they allow.
+//! Go's channels one step at a time.
 //!
-//! An operation takes effect at one instant between its call and its return. Where the
-//! contract leaves more room than Go's does, so does the model, and no further:
+//! An operation takes effect at one instant between its call and its return; one that has
+//! several effects (many values, a place and then a value) is several operations with the same
+//! call and return. Where the contract leaves more room than Go's does, so does the model, and
+//! no further:
 //!
 //! - A granted receive (futures, arms of selects) frees its place when it is granted and takes
 //!   the front when it completes. So as many values more than the capacity may lie in a
 //!   channel as such receives are under way, and so many may be out of others' reach.
-//! - A grant that is dropped leaves its value behind, beyond the capacity.
-//! - A chosen send arm (an *offer*) holds its place until its value is there, through a close.
-//! - At capacity 0 a value passes while a receive is under way.
+//! - A grant that is dropped leaves its value behind, beyond the capacity (*returned*).
+//! - A permit holds a place, or a receiver, until its value is there, through a close; its value
+//!   may lie beyond the capacity if the receiver has gone.
+//! - At capacity 0, and where permits hold the places, a value passes to a receive under way.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
+
+/// The ends of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Send,
+    Receive,
+}
 
 /// What an operation did, as its result tells.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Effect {
     Push {
         c: usize,
-        v: u64,
-        offer: bool,
+        v: u32,
     },
     /// A cancelled send: may have been received, may have been dropped.
     MaybePush {
         c: usize,
-        v: u64,
+        v: u32,
+    },
+    /// A place, for a value to come.
+    Reserve {
+        c: usize,
+    },
+    /// The value in a place reserved before.
+    Fill {
+        c: usize,
+        v: u32,
+    },
+    /// Such a place given up.
+    Release {
+        c: usize,
+    },
+    /// Such a place whose value came back: no receiver is left.
+    Unfillable {
+        c: usize,
     },
     Pop {
         c: usize,
-        v: u64,
+        v: u32,
     },
     /// A receive that found the channel closed and drained.
     Drained {
@@ -47,202 +72,204 @@ pub(crate) enum Effect {
         recv: u8,
         send: u8,
     },
+    /// A handle is dropped: it counts no more, and if it was the last, others notice.
+    Uncount {
+        c: usize,
+        end: End,
+    },
+    Gone {
+        c: usize,
+        end: End,
+    },
+    /// A weak handle is upgraded.
+    Upgrade {
+        c: usize,
+        end: End,
+        found: bool,
+    },
+    /// Sends are impossible.
+    Closed {
+        c: usize,
+    },
     /// Timed out or cancelled.
     Nothing,
 }
 
 /// One operation of a history.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Event {
     pub(crate) called: u64,
     pub(crate) returned: u64,
     pub(crate) effect: Effect,
-    /// Channels it would have received from.
+    pub(crate) sets: Sets,
+}
+
+/// The channels an operation touches, and how.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sets {
+    /// Waits to send.
+    pub(crate) sends: u8,
+    /// Waits to receive.
     pub(crate) receives: u8,
-    /// Those of them under a grant.
+    /// The receives that are under a grant.
     pub(crate) grants: u8,
-    /// Channels it made an offer on.
+    /// May make an offer.
     pub(crate) offers: u8,
 }
 
-impl Event {
-    pub(crate) fn new(called: u64, returned: u64, effect: Effect) -> Self {
-        let receives = match effect {
-            Effect::Pop { c, .. } | Effect::Drained { c } => 1 << c,
-            _ => 0,
-        };
-        Self {
-            called,
-            returned,
-            effect,
-            receives,
-            grants: 0,
-            offers: 0,
-        }
-    }
+/// A channel as the program made it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spec {
+    pub(crate) cap: Option<usize>,
+    /// How many handles each end has.
+    pub(crate) handles: u8,
 }
 
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    Linearizable,
-    Undecided,
-    /// With the operations that could not come next in the longest order found.
-    Impossible(Vec<Event>),
-}
-
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-struct Channel {
-    buffer: VecDeque<u64>,
-    /// When its close returned.
-    closed: Option<u64>,
-    /// Somebody was told that nothing will come.
-    drained: bool,
-    /// Grants that may have been dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Channel {
+    buffer: VecDeque<u32>,
+    closed: bool,
+    n_senders: u8,
+    n_receivers: u8,
+    no_senders: bool,
+    no_receivers: bool,
+    /// Places reserved.
+    held: usize,
+    /// Values that may lie beyond the capacity.
     returned: usize,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct State {
-    /// How many of each actor's operations have taken effect.
-    done: Vec<usize>,
-    channels: Vec<Channel>,
-}
-
-/// Looks for an order.
-pub(crate) fn check(caps: &[Option<usize>], histories: &[Vec<Event>]) -> Verdict {
-    const ENOUGH: usize = 200_000;
-    let start = State {
-        done: vec![0; histories.len()],
-        channels: vec![Channel::default(); caps.len()],
-    };
-    let total: usize = histories.iter().map(Vec::len).sum();
-    let (mut furthest, mut stuck) = (0, Vec::new());
-    let mut seen = HashSet::new();
-    let mut open = vec![start];
-    while let Some(state) = open.pop() {
-        let n_done: usize = state.done.iter().sum();
-        if n_done == total {
-            return Verdict::Linearizable;
-        }
-        if seen.len() > ENOUGH {
-            return Verdict::Undecided;
-        }
-        let next: Vec<(usize, &Event)> = (0..histories.len())
-            .filter_map(|a| Some((a, histories[a].get(state.done[a])?)))
-            .collect();
-        let first_return = next.iter().map(|(_, e)| e.returned).min().unwrap_or(0);
-        let mut candidates: Vec<_> = next
-            .into_iter()
-            .filter(|(_, e)| e.called < first_return)
-            .collect();
-        if n_done >= furthest {
-            furthest = n_done;
-            stuck = candidates.iter().map(|(_, e)| (*e).clone()).collect();
-        }
-        // The one that returns first is tried first.
-        candidates.sort_by_key(|(_, e)| std::cmp::Reverse(e.returned));
-        for &(actor, event) in &candidates {
-            let others = || {
-                candidates
-                    .iter()
-                    .filter(move |(a, _)| *a != actor)
-                    .map(|(_, e)| *e)
-            };
-            let count =
-                |c: usize, set: fn(&Event) -> u8| others().filter(|e| set(e) >> c & 1 != 0).count();
-            for channels in steps(caps, &state.channels, event, &count) {
-                let mut after = State {
-                    done: state.done.clone(),
-                    channels,
-                };
-                after.done[actor] += 1;
-                if seen.insert(after.clone()) {
-                    open.push(after);
-                }
-            }
+impl Channel {
+    pub(crate) fn new(spec: &Spec) -> Self {
+        Self {
+            buffer: VecDeque::new(),
+            closed: false,
+            n_senders: spec.handles,
+            n_receivers: spec.handles,
+            no_senders: false,
+            no_receivers: false,
+            held: 0,
+            returned: 0,
         }
     }
-    Verdict::Impossible(stuck)
+
+    fn no_sends(&self) -> bool {
+        self.closed || self.no_receivers
+    }
+
+    fn no_more(&self) -> bool {
+        self.closed || self.no_senders
+    }
+
+    fn count(&mut self, end: End) -> &mut u8 {
+        match end {
+            End::Send => &mut self.n_senders,
+            End::Receive => &mut self.n_receivers,
+        }
+    }
 }
 
-/// What the channels may be after the event; empty if it cannot happen now.
-fn steps(
-    caps: &[Option<usize>],
+/// What the channels are after the event, which may have a `second` outcome; `None` if it
+/// cannot happen now.
+pub(crate) fn step(
+    specs: &[Spec],
     before: &[Channel],
     event: &Event,
-    count: &dyn Fn(usize, fn(&Event) -> u8) -> usize,
-) -> Vec<Vec<Channel>> {
-    let mut after = before.to_vec();
-    for (c, channel) in after.iter_mut().enumerate() {
-        if matches!(event.effect, Effect::Nothing) && event.grants >> c & 1 != 0 {
-            channel.returned += 1;
-        }
-    }
-    let len = |c: usize| before[c].buffer.len();
-    let fits = |c: usize| {
-        let passing = match caps[c] {
-            Some(0) => count(c, |e| e.receives),
-            _ => count(c, |e| e.grants),
-        };
-        caps[c].is_none_or(|cap| len(c) < cap + passing + before[c].returned)
+    second: bool,
+    count: &dyn Fn(usize, fn(&Sets) -> u8) -> usize,
+) -> Option<Vec<Channel>> {
+    // Beside `held` places that are promised.
+    let fits_beside = |c: usize, held: usize| {
+        let (len, returned) = (before[c].buffer.len(), before[c].returned);
+        specs[c].cap.is_none_or(|cap| {
+            let receives = count(c, |s| s.receives);
+            // Into a place; or past those, to a receiver.
+            len + held < cap + returned + count(c, |s| s.grants)
+                || (held > 0 || cap == 0) && receives > 0 && len < cap + returned + receives
+        })
     };
-    match event.effect {
-        Effect::Nothing => vec![after],
-        Effect::Push { c, v, offer } => {
-            let open = before[c].closed.is_none_or(|at| offer && at > event.called);
-            if !open || before[c].drained || !fits(c) {
-                return Vec::new();
-            }
-            after[c].buffer.push_back(v);
-            vec![after]
-        }
-        Effect::MaybePush { c, v } => {
-            let dropped = after.clone();
-            if before[c].closed.is_some() || !fits(c) {
-                return vec![dropped];
-            }
-            after[c].buffer.push_back(v);
-            vec![dropped, after]
-        }
-        Effect::Pop { c, v } => {
-            if after[c].buffer.pop_front() != Some(v) {
-                return Vec::new();
-            }
-            vec![after]
-        }
+    let fits = |c: usize| fits_beside(c, before[c].held);
+    let possible = match event.effect {
+        Effect::Push { c, .. } | Effect::Reserve { c } => !before[c].no_sends() && fits(c),
+        Effect::MaybePush { c, .. } => second || !before[c].no_sends() && fits(c),
+        Effect::Fill { c, .. } => before[c].held > 0 && !before[c].no_receivers,
+        Effect::Release { c } => before[c].held > 0,
+        Effect::Unfillable { c } => before[c].held > 0 && before[c].no_receivers,
+        Effect::Pop { c, v } => before[c].buffer.front() == Some(&v),
         Effect::Drained { c } => {
-            if before[c].closed.is_none() || len(c) > 0 {
-                return Vec::new();
-            }
-            after[c].drained = true;
-            vec![after]
+            before[c].no_more() && before[c].buffer.is_empty() && before[c].held == 0
         }
-        Effect::Rejected { c } => {
-            if before[c].closed.is_none() {
-                Vec::new()
-            } else {
-                vec![after]
-            }
-        }
-        Effect::Close { c, first } => {
-            if before[c].closed.is_none() != first {
-                return Vec::new();
-            }
-            after[c].closed.get_or_insert(event.returned);
-            vec![after]
-        }
+        Effect::Rejected { c } | Effect::Closed { c } => before[c].no_sends(),
+        Effect::Close { c, first } => before[c].closed != first,
         Effect::Default { recv, send } => {
             let no_value = |c: usize| {
-                let more = before[c].closed.is_none() || len(c) > 0 || count(c, |e| e.offers) > 0;
-                more && len(c) <= count(c, |e| e.grants)
+                let (channel, grants) = (&before[c], count(c, |s| s.grants));
+                let len = channel.buffer.len();
+                let more = !channel.no_more() || len + channel.held > 0;
+                (more || count(c, |s| s.offers) > 0) && len <= grants
             };
             let no_room = |c: usize| {
-                let full = |cap| len(c) + count(c, |e| e.offers) >= cap;
-                before[c].closed.is_none() && caps[c].is_some_and(full)
+                let taken = before[c].buffer.len() + before[c].held + count(c, |s| s.offers);
+                !before[c].no_sends() && specs[c].cap.is_some_and(|cap| taken >= cap)
             };
-            let possible = (0..caps.len())
-                .all(|c| (recv >> c & 1 == 0 || no_value(c)) && (send >> c & 1 == 0 || no_room(c)));
-            if possible { vec![after] } else { Vec::new() }
+            (0..specs.len())
+                .all(|c| (recv >> c & 1 == 0 || no_value(c)) && (send >> c & 1 == 0 || no_room(c)))
         }
+        Effect::Upgrade { c, end, found } => {
+            let n = match end {
+                End::Send => before[c].n_senders,
+                End::Receive => before[c].n_receivers,
+            };
+            (n > 0) == found
+        }
+        Effect::Uncount { .. } | Effect::Gone { .. } | Effect::Nothing => true,
+    };
+    if !possible {
+        return None;
     }
+    let mut after = before.to_vec();
+    match event.effect {
+        Effect::Push { c, v } => after[c].buffer.push_back(v),
+        Effect::MaybePush { c, v } if !second => after[c].buffer.push_back(v),
+        Effect::Reserve { c } => after[c].held += 1,
+        Effect::Fill { c, v } => {
+            after[c].held -= 1;
+            if !fits_beside(c, after[c].held) {
+                after[c].returned += 1;
+            }
+            after[c].buffer.push_back(v);
+        }
+        Effect::Release { c } | Effect::Unfillable { c } => after[c].held -= 1,
+        Effect::Pop { c, .. } => {
+            after[c].buffer.pop_front();
+            if event.sets.grants >> c & 1 == 0 {
+                after[c].returned = after[c].returned.saturating_sub(1);
+            }
+        }
+        Effect::Close { c, .. } => after[c].closed = true,
+        Effect::Uncount { c, end } => *after[c].count(end) -= 1,
+        Effect::Gone { c, end } if *after[c].count(end) == 0 => match end {
+            End::Send => after[c].no_senders = true,
+            End::Receive => {
+                after[c].no_receivers = true;
+                after[c].buffer.clear();
+            }
+        },
+        Effect::Upgrade {
+            c,
+            end,
+            found: true,
+        } => *after[c].count(end) += 1,
+        Effect::Nothing => {
+            for (c, channel) in after.iter_mut().enumerate() {
+                channel.returned += usize::from(event.sets.grants >> c & 1);
+            }
+        }
+        _ => {}
+    }
+    for channel in &mut after {
+        // Values that lie beyond the capacity lie there.
+        channel.returned = channel.returned.min(channel.buffer.len());
+    }
+    Some(after)
 }
