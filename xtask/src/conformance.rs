@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::shell::{Failure, Outcome, cargo, failed, output, root};
+use crate::shell::{Failure, Outcome, built, cargo, failed, output, root};
 
 const VERSION: &str = "0.5.17";
 
@@ -80,14 +80,8 @@ fn build(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
     // The workspace's lints are ours, not theirs.
     command.current_dir(folder).env("RUSTFLAGS", "-A warnings");
     let messages = output(&mut command)?;
-    Ok(messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter_map(|m| {
-            let program = m["executable"].as_str()?;
-            Some((m["target"]["name"].as_str()?.to_owned(), program.into()))
-        })
-        .collect())
+    let programs = built(&messages).into_iter();
+    Ok(programs.map(|(name, _, program)| (name, program)).collect())
 }
 
 /// Writes the package the tests are built in, and gives the folder of crossbeam-channel's

@@ -10,6 +10,7 @@ mod conformance;
 mod loom;
 mod metadata;
 mod shell;
+mod soak;
 mod tidy;
 
 use std::process::ExitCode;
@@ -25,6 +26,8 @@ usage: cargo xtask <command>
                            explore the models; --long allows more preemptions
   tidy                     layers, file headers, the list of unsafe files, links
   conformance [FILE]...    crossbeam-channel's own tests against rendez-select
+  soak [--minutes N] [-p CRATE]...
+                           the randomized tests of all crates for an hour, or N minutes
   bench [--only AREA,…] [--with PEER,…] [--go] [--cpu0] [--runs N] [--list] [FILTER]...
                            ours beside the peers: see crates/bench/README.md
   fmt | clippy | doc | bench-check | package | msrv
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let outcome = match (command.as_str(), rest.as_slice()) {
         ("loom", rest) => loom::run(rest),
         ("bench", rest) => bench::run(rest),
+        ("soak", rest) => soak::run(rest),
         ("conformance", rest) => conformance::run(rest),
         ("ci", []) => ci(),
         (name, []) => match CHECKS.iter().find(|(n, _)| *n == name) {
@@ -74,6 +78,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("clippy", checks::clippy),
     ("test", checks::test),
     ("loom-short", || loom::run(&[])),
+    ("soak-short", || soak::run(&["--minutes", "1"])),
     ("conformance", || conformance::run(&[])),
     ("doc", checks::doc),
     ("bench-check", checks::bench),

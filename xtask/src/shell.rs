@@ -72,6 +72,18 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
         .map_err(|_| failed(format!("{command:?} wrote something that is not UTF-8")))
 }
 
+/// The programs of cargo's `--message-format=json`: each target's name, its source and itself.
+pub(crate) fn built(messages: &str) -> Vec<(String, PathBuf, PathBuf)> {
+    let program = |line: &str| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let text = |value: &serde_json::Value| Some(value.as_str()?.to_owned());
+        let (name, source) = (&message["target"]["name"], &message["target"]["src_path"]);
+        let program = text(&message["executable"])?;
+        Some((text(name)?, text(source)?.into(), program.into()))
+    };
+    messages.lines().filter_map(program).collect()
+}
+
 /// What a file holds.
 pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path)

@@ -2,6 +2,7 @@
 //! `broadcast/state.rs`.
 #![allow(unsafe_code)]
 
+mod offer;
 mod state;
 
 use std::fmt;
@@ -20,6 +21,9 @@ use crate::error::{SendError, SendTimeoutError, TrySendError};
 use crate::forms::{arm_by_reference, named_future, receive_forms};
 use crate::guarded::Locked;
 use state::{CLOSED, Fetched, GRANTED, SENT, State};
+
+#[doc(hidden)]
+pub use offer::Permit;
 
 pub use crate::error::{
     BroadcastRecvError as RecvError, BroadcastRecvTimeoutError as RecvTimeoutError,

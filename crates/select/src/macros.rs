@@ -19,7 +19,9 @@
 /// An arm is `recv(r) -> result => body`, `send(s, value) -> result => body`,
 /// `default => body` or `default(timeout) => body`. `r` is anything that can be waited
 /// for: a [`Receiver`](crate::Receiver), a wait group's `zero()`, a join handle, or an
-/// `Option` of one, whose `None` is never ready (Go's nil channel).
+/// `Option` of one, whose `None` is never ready (Go's nil channel). `s` is a
+/// [`Sender`](crate::Sender), a [`broadcast::Sender`](crate::broadcast::Sender) or an `Option` of
+/// one. (The senders of a oneshot and of a watch never wait: they need no arm.)
 ///
 /// An arm may have a guard, `recv(r) if condition -> result => body`. Guards are evaluated
 /// once, in order, on entry; where one is false the arm is never ready and its channel

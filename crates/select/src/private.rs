@@ -1,12 +1,9 @@
 //! What the macros call. Not public API.
 
-use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use rendez_core::case::{Outcome, Probe, Sealed};
-use rendez_core::goroutine::WaitKind;
-use rendez_core::queue::{Node, Registration};
+use rendez_core::case::Outcome;
 use rendez_core::wait::{self, Won};
 use rendez_core::{clock, hooks};
 
@@ -40,97 +37,95 @@ pub fn block_timeout(cases: &[&dyn Case], order: Order, timeout: Duration) -> Op
     )
 }
 
-/// What may stand in a `send` arm: a sender, a reference to one, or an `Option` of one.
+/// What may stand in a `send` arm: a sender that can wait, a reference to one, or an `Option` of
+/// one.
 pub trait AsOffer {
-    /// The value it sends.
-    type Value;
     /// The case.
-    fn __offer(&self) -> OfferCase<'_, Self::Value>;
+    type Offer<'a>: Offering
+    where
+        Self: 'a;
+
+    /// Makes the case.
+    fn __offer(&self) -> Self::Offer<'_>;
 }
 
 impl<T> AsOffer for Sender<T> {
-    type Value = T;
-    fn __offer(&self) -> OfferCase<'_, T> {
-        OfferCase(Some(self))
+    type Offer<'a>
+        = &'a Self
+    where
+        Self: 'a;
+
+    fn __offer(&self) -> &Self {
+        self
     }
 }
 
 impl<S: AsOffer + ?Sized> AsOffer for &S {
-    type Value = S::Value;
-    fn __offer(&self) -> OfferCase<'_, S::Value> {
+    type Offer<'a>
+        = S::Offer<'a>
+    where
+        Self: 'a;
+
+    fn __offer(&self) -> Self::Offer<'_> {
         (**self).__offer()
     }
 }
 
 impl<S: AsOffer> AsOffer for Option<S> {
-    type Value = S::Value;
-    fn __offer(&self) -> OfferCase<'_, S::Value> {
-        self.as_ref().map_or(OfferCase(None), AsOffer::__offer)
+    type Offer<'a>
+        = Option<S::Offer<'a>>
+    where
+        Self: 'a;
+
+    fn __offer(&self) -> Self::Offer<'_> {
+        self.as_ref().map(AsOffer::__offer)
     }
 }
 
-/// A `send` arm; never ready if there is no sender.
-pub struct OfferCase<'a, T>(Option<&'a Sender<T>>);
+/// A case that, having won, holds a permit: what sends the value, by its method `send`.
+pub trait Offering: Case {
+    /// The permit.
+    type Permit<'a>
+    where
+        Self: 'a;
 
-impl<T> fmt::Debug for OfferCase<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("OfferCase").field(&self.0).finish()
-    }
-}
-
-/// A case that, having won, holds a permit.
-pub trait Offering {
-    /// The value it sends.
-    type Value;
     /// The permit of the outcome it won with.
-    fn permit(&self, outcome: Outcome) -> Permit<'_, Self::Value>;
+    fn permit(&self, outcome: Outcome) -> Self::Permit<'_>;
 }
 
-impl<T> Offering for OfferCase<'_, T> {
-    type Value = T;
+impl<T> Offering for Sender<T> {
+    type Permit<'a>
+        = Permit<'a, T>
+    where
+        Self: 'a;
+
     fn permit(&self, outcome: Outcome) -> Permit<'_, T> {
-        match self.0 {
-            Some(sender) => sender.permit(outcome),
-            None => unreachable!("an absent arm never wins"),
-        }
+        Permit::new(&self.chan, outcome)
     }
 }
 
-// An arm whose guard is false.
+impl<O: Offering + ?Sized> Offering for &O {
+    type Permit<'a>
+        = O::Permit<'a>
+    where
+        Self: 'a;
+
+    fn permit(&self, outcome: Outcome) -> Self::Permit<'_> {
+        (**self).permit(outcome)
+    }
+}
+
+// No sender, or an arm whose guard is false.
 impl<O: Offering> Offering for Option<O> {
-    type Value = O::Value;
-    fn permit(&self, outcome: Outcome) -> Permit<'_, O::Value> {
+    type Permit<'a>
+        = O::Permit<'a>
+    where
+        Self: 'a;
+
+    fn permit(&self, outcome: Outcome) -> Self::Permit<'_> {
         match self {
             Some(offer) => offer.permit(outcome),
             None => unreachable!("an absent arm never wins"),
         }
-    }
-}
-
-impl<T> Sealed for OfferCase<'_, T> {}
-
-#[allow(unsafe_code)]
-// SAFETY: the sender's case, or one that queues nobody.
-unsafe impl<T> Case for OfferCase<'_, T> {
-    fn probe(&self) -> Probe {
-        self.0.probe()
-    }
-    fn try_now(&self) -> Option<Outcome> {
-        self.0.try_now()
-    }
-    fn enqueue(&self, reg: &Registration<'_>) {
-        self.0.enqueue(reg);
-    }
-    fn recheck(&self, reg: &Registration<'_>) {
-        self.0.recheck(reg);
-    }
-    fn dequeue(&self, node: &Node) {
-        self.0.dequeue(node);
-    }
-    fn abandon(&self, outcome: Outcome) {
-        self.0.abandon(outcome);
-    }
-    fn kind(&self) -> WaitKind {
-        WaitKind::Send
     }
 }

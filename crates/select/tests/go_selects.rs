@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 use common::within;
 use kind::{Kind, a_moment, in_each_kind, select_in};
 use rendez_core::block_on::block_on;
+use rendez_core::case::Case;
+use rendez_core::wait::{Order, try_any};
 use rendez_select::{
     Receiver, RecvError, Select, Selector, SendError, Sender, bounded, never, select, select_async,
     unbounded,
@@ -70,15 +72,15 @@ fn default_does_not_run_while_readiness_moves_on() {
     });
 }
 
-/// Moves one token between two channels for as long as it is told, sending it on before it
-/// takes it: at every instant one of the channels has it.
+/// Moves a token between two channels for as long as it is told, sending it on before it takes
+/// it: at every instant one of the channels has one, but for what others hold.
 fn shuttle(ends: &[(Sender<()>, Receiver<()>); 2], goes_on: &AtomicBool) {
     let [(tx1, rx1), (tx2, rx2)] = ends;
     while goes_on.load(Ordering::Relaxed) {
         tx2.send(()).unwrap();
-        let _ = rx1.try_recv();
+        while rx1.try_recv().is_ok() {}
         tx1.send(()).unwrap();
-        let _ = rx2.try_recv();
+        while rx2.try_recv().is_ok() {}
     }
 }
 
@@ -111,11 +113,26 @@ fn looks_until_none(
 fn default_never_runs_while_a_token_moves_between_channels() {
     within(Duration::from_secs(120), "a token", || {
         // The situation arises: a single look at each is wrong.
-        let wrong = looks_until_none(Duration::from_secs(60), |a, b| a.is_empty() && b.is_empty());
+        let wrong = looks_until_none(Duration::from_secs(60), |a, b| {
+            a.is_empty() && {
+                thread::yield_now();
+                b.is_empty()
+            }
+        });
         let n_looks = wrong.expect("who looks at each once is wrong now and then");
         println!("a look at each was wrong after {n_looks} looks");
-        // What does not take the token may look at it again and again.
+        // What does not keep the token may look at it again and again.
         let limit = Duration::from_millis(700);
+        let mut n_looks = 0;
+        let default = looks_until_none(limit, |a, b| {
+            n_looks += 1;
+            let arms: [&dyn Case; 2] = [a, b];
+            let won = try_any(&arms, Order::Fair);
+            won.map(|(arm, outcome)| arms[arm].abandon(outcome))
+                .is_none()
+        });
+        assert_eq!(default, None, "`default` ran");
+        println!("none of {n_looks} selects was");
         let ready = looks_until_none(limit, |a, b| {
             let mut select = Select::new();
             select.recv(a);

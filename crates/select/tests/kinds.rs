@@ -191,6 +191,70 @@ fn a_waiting_broadcast_waits_for_the_slowest() {
 }
 
 #[test]
+fn a_broadcasts_sender_is_a_send_arm() {
+    let (tx, rx) = broadcast_waiting(1);
+    let (count, evaluated) = (Arc::new(Count::default()), std::cell::Cell::new(0));
+    let value = |v: u8| {
+        evaluated.set(evaluated.get() + 1);
+        v
+    };
+    assert!(select! { send(tx, value(1)) -> sent => sent.is_ok(), default => false });
+    assert!(select! { send(&tx, value(2)) -> _ => false, default => true });
+    let absent: Option<broadcast::Sender<u8>> = None;
+    assert!(select! { send(absent, value(2)) -> _ => false, default => true });
+    for drops in [false, true] {
+        let mut waiting = Box::pin(async {
+            select_async! {
+                send(tx, value(2)) -> sent => sent,
+                recv(never::<u8>()) -> _ => unreachable!(),
+            }
+        });
+        assert!(poll_with(waiting.as_mut(), &count).is_pending());
+        let mut behind = pin!(tx.send_async(3));
+        assert!(poll(behind.as_mut()).is_pending());
+        assert_eq!(rx.recv(), Ok(1));
+        assert_eq!(
+            tx.try_send(9),
+            Err(TrySendError::Full(9)),
+            "its place is held"
+        );
+        if drops {
+            drop(waiting);
+        } else {
+            assert!(matches!(poll(waiting.as_mut()), Poll::Ready(Ok(()))));
+            assert_eq!(rx.recv(), Ok(2));
+        }
+        assert!(poll(behind).is_ready(), "whose place is free goes on");
+        assert_eq!(rx.recv(), Ok(3));
+        tx.send(1).unwrap();
+    }
+    assert_eq!((count.get(), evaluated.get()), (2, 2));
+    assert_eq!(rx.recv(), Ok(1));
+    // A value that panics leaves its place; one that is late is delivered through a close.
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let no_value = || -> u8 { panic!("no value") };
+        select! { send(tx, no_value()) -> _ => {} }
+    }));
+    assert!(caught.is_err());
+    let sent = select! {
+        send(tx, {
+            tx.close();
+            assert_eq!(rx.try_recv(), Err(broadcast::TryRecvError::Empty), "one is to come");
+            4
+        }) -> sent => sent,
+    };
+    assert_eq!((sent, rx.recv()), (Ok(()), Ok(4)));
+    assert_eq!(rx.recv(), Err(broadcast::RecvError::Disconnected));
+    assert_eq!(select! { send(tx, 5) -> sent => sent }, Err(SendError(5)));
+    let (tx, rx) = broadcast(1);
+    let rx = std::cell::Cell::new(Some(rx));
+    assert_eq!(
+        select! { send(tx, { rx.take(); 6 }) -> sent => sent },
+        Err(SendError(6))
+    );
+}
+
+#[test]
 fn broadcast_values_are_dropped_once() {
     let census = Census::default();
     let (tx, a) = broadcast(3);

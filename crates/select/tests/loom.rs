@@ -529,6 +529,218 @@ fn a_broadcast_serves_everybody() {
 }
 
 #[test]
+fn a_broadcasts_send_arm_takes_a_place_or_leaves_it() {
+    model(
+        "broadcast: a send arm waits for the slowest receiver",
+        || {
+            let (tx, rx) = broadcast_waiting(1);
+            tx.send(1).unwrap();
+            let receiver = thread::spawn(move || (rx.recv(), rx.recv()));
+            select! { send(tx, 2) -> sent => sent.unwrap() }
+            assert_eq!(receiver.join().unwrap(), (Ok(1), Ok(2)));
+        },
+    );
+    model(
+        "broadcast: a send arm is dropped, one who waits behind it goes on",
+        || {
+            let (tx, rx) = broadcast_waiting(1);
+            tx.send(1).unwrap();
+            let theirs = tx.clone();
+            let mut dropped = Box::pin(async move {
+                rendez_select::select_async! { send(theirs, 2) -> sent => sent.unwrap() }
+            });
+            assert!(poll_once(dropped.as_mut()).is_pending());
+            let sender = thread::spawn(move || tx.send(3).unwrap());
+            let receiver = thread::spawn(move || (rx.recv(), rx.recv()));
+            drop(dropped);
+            assert_eq!(receiver.join().unwrap(), (Ok(1), Ok(3)));
+            sender.join().unwrap();
+        },
+    );
+    model("broadcast: a chosen send arm against a close", || {
+        let (tx, rx) = broadcast_waiting(1);
+        let closer = tx.clone();
+        let a = thread::spawn(move || closer.close());
+        let sent = select! { send(tx, 1) -> sent => sent.is_ok() };
+        assert_eq!(rx.recv().is_ok(), sent, "delivered, or given back");
+        a.join().unwrap();
+    });
+}
+
+#[test]
+fn a_stream_and_a_sink_pass_on_what_they_were_given() {
+    use futures_core::Stream;
+    use futures_sink::Sink;
+    use std::future::poll_fn;
+    model("stream: dropped against a send, another receives", || {
+        let (tx, rx) = bounded(1);
+        let mut stream = rx.stream();
+        let next = &mut poll_fn(|cx| Pin::new(&mut stream).poll_next(cx));
+        assert!(poll_once(pin!(next)).is_pending());
+        let sender = thread::spawn(move || tx.send(5).unwrap());
+        drop(stream);
+        assert_eq!(rx.recv(), Ok(5));
+        sender.join().unwrap();
+    });
+    model(
+        "sink: two values through a rendezvous, then its end",
+        || {
+            let (tx, rx) = bounded(0);
+            let sender = thread::spawn(move || {
+                let mut sink = tx.sink();
+                drop(tx);
+                let mut sink = Pin::new(&mut sink);
+                for i in 0..2 {
+                    block_on(poll_fn(|cx| sink.as_mut().poll_ready(cx))).unwrap();
+                    sink.as_mut().start_send(i).unwrap();
+                }
+                block_on(poll_fn(|cx| sink.as_mut().poll_close(cx))).unwrap();
+            });
+            assert_eq!((rx.recv(), rx.recv()), (Ok(0), Ok(1)));
+            assert_eq!(rx.recv(), Err(RecvError));
+            sender.join().unwrap();
+        },
+    );
+    model("sink: dropped against a receive", || {
+        let (tx, rx) = bounded(0);
+        let mut sink = tx.sink();
+        drop(tx);
+        Pin::new(&mut sink).start_send(1).unwrap();
+        let flush = poll_fn(|cx| Pin::new(&mut sink).poll_flush(cx));
+        assert!(poll_once(pin!(flush)).is_pending());
+        let receiver = thread::spawn(move || rx.recv());
+        drop(sink);
+        // Taken while it was parked, or never.
+        assert!(matches!(receiver.join().unwrap(), Ok(1) | Err(RecvError)));
+    });
+}
+
+#[test]
+fn a_list_awaited_selects_one_and_dropped_none() {
+    model("select list: awaited against two senders", || {
+        let (ta, ra) = bounded(1);
+        let (tb, rb) = bounded(1);
+        let a = thread::spawn(move || ta.send(1).unwrap());
+        let b = thread::spawn(move || tb.send(2).unwrap());
+        let mut select = Select::new();
+        let first = select.recv(&ra);
+        select.recv(&rb);
+        let op = block_on(select.select_async());
+        let (got, left) = if op.index() == first {
+            (op.recv(&ra), &rb)
+        } else {
+            (op.recv(&rb), &ra)
+        };
+        a.join().unwrap();
+        b.join().unwrap();
+        assert_eq!(got.unwrap() + left.try_recv().unwrap(), 3);
+    });
+    model(
+        "select list: an awaited offer is dropped against a receive",
+        || {
+            let (tx, rx) = bounded(0);
+            let other = tx.clone();
+            let mut select = Select::new();
+            select.send(&tx);
+            let mut waiting = Box::pin(select.select_async());
+            assert!(poll_once(waiting.as_mut()).is_pending());
+            let receiver = thread::spawn(move || rx.recv());
+            let sender = thread::spawn(move || other.send(2).unwrap());
+            drop(waiting);
+            assert_eq!(receiver.join().unwrap(), Ok(2));
+            sender.join().unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_selector_that_leaves_an_offers_queue_is_let_go() {
+    model("selector: removes a channel whose permit holds it", || {
+        let (tx, rx) = bounded::<u8>(0);
+        let (tx2, rx2) = bounded(1);
+        let mut selector = Selector::new();
+        let held = selector.add(&rx);
+        let other = selector.add(&rx2);
+        let mut waiting = Box::pin(selector.wait_async());
+        assert!(poll_once(waiting.as_mut()).is_pending());
+        let offering = thread::spawn(move || {
+            if let Poll::Ready(Ok(permit)) = poll_once(pin!(tx.reserve_async())) {
+                tx2.send(1).unwrap();
+                drop(permit);
+            } else {
+                tx2.send(1).unwrap();
+            }
+        });
+        drop(waiting);
+        selector.remove(held);
+        assert_eq!(selector.wait(), (other, Ok(1)));
+        offering.join().unwrap();
+    });
+}
+
+#[test]
+fn default_does_not_run_while_a_token_moves() {
+    model(
+        "default: a token goes from one channel to the other",
+        || {
+            let (ta, ra) = bounded(1);
+            let (tb, rb) = bounded(1);
+            tb.send(()).unwrap();
+            let theirs = rb.clone();
+            let mover = thread::spawn(move || {
+                ta.send(()).unwrap();
+                let _ = theirs.try_recv();
+            });
+            let found = select! { recv(ra) -> _ => true, recv(rb) -> _ => true, default => false };
+            assert!(found, "one of the two had it at every instant");
+            mover.join().unwrap();
+        },
+    );
+}
+
+#[test]
+fn many_values_dropped_leave_their_channel_whole() {
+    model("many: a send of two is dropped against a receiver", || {
+        let (tx, rx) = bounded(1);
+        let mut sending = Box::pin(tx.send_many_async([1, 2]));
+        assert!(poll_once(sending.as_mut()).is_pending());
+        let receiver = thread::spawn(move || (rx.recv().ok(), rx.recv().ok()));
+        drop(sending);
+        drop(tx);
+        let (first, second) = receiver.join().unwrap();
+        assert!(first == Some(1) && (second == Some(2) || second.is_none()));
+    });
+    model(
+        "many: a receive is dropped against a send, another receives",
+        || {
+            let (tx, rx) = bounded(1);
+            let mut out = Vec::new();
+            let mut receiving = Box::pin(rx.recv_many_async(&mut out, 2));
+            assert!(poll_once(receiving.as_mut()).is_pending());
+            let sender = thread::spawn(move || tx.send(1).unwrap());
+            drop(receiving);
+            assert_eq!(rx.recv(), Ok(1));
+            assert!(out.is_empty());
+            sender.join().unwrap();
+        },
+    );
+    model(
+        "closed: a future that waits for it is dropped against the end",
+        || {
+            let (tx, rx) = bounded::<u8>(0);
+            let mut dropped = Box::pin(tx.closed_async());
+            assert!(poll_once(dropped.as_mut()).is_pending());
+            let other = tx.clone();
+            let waits = thread::spawn(move || block_on(other.closed_async()));
+            let ends = thread::spawn(move || drop(rx));
+            drop(dropped);
+            waits.join().unwrap();
+            ends.join().unwrap();
+        },
+    );
+}
+
+#[test]
 fn a_watcher_sees_the_last() {
     model("watch: two values against a watcher", || {
         let (tx, rx) = watch(0);

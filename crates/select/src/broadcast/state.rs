@@ -15,7 +15,8 @@
 //! 4. The front of the ring has still to be seen by somebody.
 //!
 //! A receive that is served holds a promise for its receiver's next value. The value is
-//! determined when it is fetched: should it be overwritten meanwhile, that is a lag.
+//! determined when it is fetched: should it be overwritten meanwhile, that is a lag. A select's
+//! send arm that is chosen holds a permit: a place, also through a close, until it has its value.
 
 use std::collections::VecDeque;
 
@@ -33,11 +34,15 @@ pub(super) const GRANTED: Outcome = Outcome(0);
 pub(super) const SENT: Outcome = Outcome(1);
 /// There is nothing to come, or nothing can be sent.
 pub(super) const CLOSED: Outcome = Outcome(2);
+/// A send still without a value: a permit is out for it.
+pub(super) const PERMIT: Outcome = Outcome(3);
 
 pub(super) struct State<T> {
     ring: VecDeque<Entry<T>>,
     base: u64,
     cap: usize,
+    // Permits out: places held for values that are still to come.
+    offers: usize,
     // Whether a sender waits for the slowest receiver, rather than overwrite.
     waits: bool,
     // By a receiver's place.
@@ -45,7 +50,7 @@ pub(super) struct State<T> {
     pub(super) n_receivers: usize,
     pub(super) n_senders: usize,
     pub(super) closed: bool,
-    // Grows with every step after which a receive may be ready.
+    // Grows with every step after which a receive or a send may be ready.
     pub(super) epoch: u64,
     // How often the last receiver has gone.
     pub(super) n_gone: u64,
@@ -80,6 +85,7 @@ impl<T> State<T> {
             ring: VecDeque::new(),
             base: 0,
             cap,
+            offers: 0,
             waits,
             seats: Vec::new(),
             n_receivers: 0,
@@ -115,7 +121,7 @@ impl<T> State<T> {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        !self.waits || self.ring.len() < self.cap
+        !self.waits || self.ring.len() + self.offers < self.cap
     }
 
     /// Gives a new receiver a place; it sees what is sent from `next` on.
@@ -208,7 +214,7 @@ impl<T> State<T> {
         if seat.next < self.tail() {
             (!seat.granted).then_some(GRANTED)
         } else {
-            self.no_more().then_some(CLOSED)
+            (self.no_more() && self.offers == 0).then_some(CLOSED)
         }
     }
 
@@ -280,21 +286,52 @@ impl<T> State<T> {
         }
     }
 
+    /// Lets one permit out, for which there is room.
+    pub(super) fn offer(&mut self) {
+        self.offers += 1;
+    }
+
+    /// Completes a permit. Gives the value back if no receiver is left.
+    pub(super) fn redeem_offer(&mut self, value: T, wakes: &mut WakeList) -> Result<(), T> {
+        if self.n_receivers == 0 {
+            self.unoffer(wakes);
+            return Err(value);
+        }
+        self.offers -= 1;
+        self.push(value, wakes);
+        Ok(())
+    }
+
+    /// Gives a permit back: its place passes on, or was the last thing to come.
+    pub(super) fn unoffer(&mut self, wakes: &mut WakeList) {
+        self.offers -= 1;
+        self.settle_senders(wakes);
+        self.settle_seats(wakes);
+    }
+
     /// Restores invariant 2.
     fn settle_senders(&mut self, wakes: &mut WakeList) {
+        self.epoch += 1;
         while !self.no_sends() && self.has_room() {
             let Some(sender) = self.sendq.claim() else {
                 return;
             };
-            if let Some(value) = slot::take_from(&sender) {
-                self.push(value, wakes);
+            match slot::take_from(&sender) {
+                Some(value) => {
+                    self.push(value, wakes);
+                    sender.complete(SENT, wakes);
+                }
+                None => {
+                    self.offers += 1;
+                    sender.complete(PERMIT, wakes);
+                }
             }
-            sender.complete(SENT, wakes);
         }
     }
 
     /// Restores invariant 3 after sends have become impossible or senders have gone.
     pub(super) fn end(&mut self, wakes: &mut WakeList) {
+        self.epoch += 1;
         if self.no_sends() {
             release(&mut self.sendq, CLOSED, wakes);
             release(&mut self.closeq, CLOSED, wakes);

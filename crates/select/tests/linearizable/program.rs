@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rendez_core::block_on::block_on;
-use rendez_select::{Receiver, Sender, WeakReceiver, WeakSender};
+use rendez_select::{Receiver, RecvTimeoutError, Sender, WeakReceiver, WeakSender};
 
 use crate::actor::Actor;
 use crate::common::channel;
@@ -155,7 +155,7 @@ pub(crate) fn run(seed: u64) -> (Vec<Spec>, Vec<Vec<Event>>) {
         }
         if let Some(rx) = rx.or_else(|| of_actors().find_map(|ends| ends.rx.as_ref())) {
             note(&stage, &mut mine, || close(c, rx.close()));
-            while !note(&stage, &mut mine, || received(c, rx.recv().ok())) {}
+            while !note(&stage, &mut mine, || rest(c, rx, seed)) {}
         }
     }
     // Those who wait have been let go by now.
@@ -174,8 +174,21 @@ fn close(c: usize, first: bool) -> Effect {
     Effect::Close { c, first }
 }
 
+/// What a receive gave.
 pub(crate) fn received(c: usize, v: Option<u32>) -> Effect {
     v.map_or(Effect::Drained { c }, |v| Effect::Pop { c, v })
+}
+
+/// What is left in a closed channel.
+fn rest(c: usize, rx: &Receiver<u32>, seed: u64) -> Effect {
+    match rx.recv_timeout(STUCK) {
+        Ok(v) => Effect::Pop { c, v },
+        Err(RecvTimeoutError::Disconnected) => Effect::Drained { c },
+        Err(RecvTimeoutError::Timeout) => {
+            eprintln!("RENDEZ_STRESS_SEED={seed}: a closed channel neither gives a value nor ends");
+            std::process::exit(101);
+        }
+    }
 }
 
 /// Records an operation of the supervisor; whether it found the end.
