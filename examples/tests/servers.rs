@@ -220,7 +220,8 @@ fn answer(
         return;
     }
     // So that some are under way at the same time.
-    std::thread::sleep(Duration::from_millis(20));
+    let slow = if request.contains("/slow") { 10 } else { 1 };
+    std::thread::sleep(slow * Duration::from_millis(20));
     answered();
     let (status, body) = page.map_or(("404 Not Found", ""), |page| ("200 OK", page));
     let _ = write!(reader.get_mut(), "HTTP/1.0 {status}\r\n\r\n{body}");
@@ -265,6 +266,25 @@ fn the_crawler_fetches_each_page_once_and_no_deeper_than_told() {
     let asked = site.asked.lock().expect("no panic");
     assert!(asked.values().all(|&n| n == 1), "{asked:?}");
     assert!(site.most.load(Ordering::SeqCst) <= 2);
+}
+
+#[test]
+fn a_page_found_by_a_fast_and_long_way_first_is_as_near_as_the_short_one_says() {
+    let site = Site::start(&[
+        ("/", r#"<a href="/slow"> <a href="/a">"#),
+        ("/slow", r#"<a href="/goal">"#),
+        ("/a", r#"<a href="/b">"#),
+        ("/b", r#"<a href="/goal">"#),
+        ("/goal", r#"<a href="/behind">"#),
+        ("/behind", r#"<a href="/too-far">"#),
+        ("/too-far", ""),
+    ]);
+    let (text, code) = output(program("crawler").args([&site.address, "--depth", "3"]));
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("/behind"), "{text}");
+    assert!(text.ends_with("6 pages, 0 failed\n"), "{text}");
+    let asked = site.asked.lock().expect("no panic");
+    assert!(asked.values().all(|&n| n == 1), "{asked:?}");
 }
 
 #[test]

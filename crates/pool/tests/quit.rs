@@ -147,8 +147,11 @@ mod unix {
             let (text, status) = run(name, None);
             assert_eq!((text.as_str(), status.code()), ("", Some(code)), "{name}");
         }
-        let (text, _) = run("stands_still", Some("started at"));
-        assert!(text.contains("all goroutines are asleep"), "{text}");
+        // Only Linux tells whether anybody might still move.
+        if cfg!(target_os = "linux") {
+            let (text, _) = run("stands_still", Some("started at"));
+            assert!(text.contains("all goroutines are asleep"), "{text}");
+        }
         println!("SIGQUIT does what was asked for");
     }
 }
