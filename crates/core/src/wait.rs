@@ -586,6 +586,8 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
 
     fn poll_queued(&mut self, cx: &mut Context<'_>, limit: Option<Instant>) -> Poll<Won> {
         let n = self.arms.len();
+        // Foreign code, which may panic: nothing has been begun then.
+        let wake = Wake::Task(cx.waker().clone());
         let first = self.waiter.is_none();
         let waiter = self.waiter.get_or_insert_with(|| {
             if n == 1 {
@@ -601,7 +603,7 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
             watch: self.watch,
             brief: false,
         });
-        let spent = waiter.set_wake(Wake::Task(cx.waker().clone())) == WakeSet::Anew;
+        let spent = waiter.set_wake(wake) == WakeSet::Anew;
         let won = if first {
             queued.enqueue(self.order.start(n))
         } else {

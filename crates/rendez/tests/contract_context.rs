@@ -358,12 +358,11 @@ fn errors_are_gos_words() {
 #[cfg(all(unix, feature = "signal"))]
 #[test]
 fn signals_make_a_context() {
-    use rendez::context::{SIGINT, SIGTERM, on_signals};
+    use rendez::context::{SIGINT, SIGTERM};
     let made: std::io::Result<(Context, Cancel)> =
         rendez::context::on_signals(&Context::background(), [SIGINT, SIGTERM]);
     let (ctx, cancel) = made.unwrap();
     assert_eq!(ctx.err(), None);
     drop(cancel);
     assert_eq!(ctx.err(), Some(ContextError::Canceled));
-    let _ = on_signals;
 }
