@@ -374,8 +374,18 @@ fn an_arm_names_its_result_by_any_pattern() {
     select! { recv(rx) -> _ => (), }
     select! { recv(rx) -> _msg => unreachable!(), default => () }
     select! { send(tx, (2, "b"),) -> res => res.unwrap(), default() => unreachable!() }
+    tx.send((3, "c")).unwrap();
+    // A body in braces on one line is not warned of.
+    #[deny(unused_braces)]
+    fn quiet(rx: &Receiver<(i32, &str)>) {
+        select! {
+            recv(rx) -> msg => { assert!(msg.is_ok()) }
+            default => { unreachable!() }
+        }
+    }
     drop(tx);
-    select! { recv(rx,) -> msg => assert_eq!(msg, Ok((2, "b"))) };
+    quiet(&rx);
+    select! { recv(rx,) -> msg => assert_eq!(msg, Ok((3, "c"))) };
     select! { recv(rx) -> (Ok(_) | Err(_)) => {} }
 }
 

@@ -390,7 +390,8 @@ macro_rules! __select {
     (@emit [$wait:ident $order:ident]
         [$({$kind:ident $case:ident $index:tt $args:tt ($result:pat) ($body:expr)})*]
         $default:tt) => {{
-        #[allow(unused_variables)]
+        // A body's braces are those of a match arm, and no more to be remarked on.
+        #[allow(unused_variables, unused_braces)]
         match $crate::__select!(@wait $wait $order $default [$(($kind $case $index))*]) {
             ::core::option::Option::Some((arm, outcome)) => {
                 $($crate::__select! { @leave $kind $case arm $index })*
