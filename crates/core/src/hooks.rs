@@ -131,11 +131,7 @@ pub mod sleepers {
         pub(crate) fn falls_asleep(&self) {
             ASLEEP.fetch_add(1, Ordering::Relaxed);
             self.0.store(true, Ordering::Release);
-            if CALL.load(Ordering::Relaxed) && CALL.swap(false, Ordering::Relaxed) {
-                if let Some(called) = CALLED.get() {
-                    called();
-                }
-            }
+            notice();
         }
 
         /// Its thread runs again, or is about to.
@@ -149,6 +145,15 @@ pub mod sleepers {
     /// How many sleep now.
     pub fn count() -> usize {
         ASLEEP.load(Ordering::Relaxed)
+    }
+
+    /// A thread has nothing to do any more, in another way than by falling asleep here.
+    pub fn notice() {
+        if CALL.load(Ordering::Relaxed) && CALL.swap(false, Ordering::Relaxed) {
+            if let Some(called) = CALLED.get() {
+                called();
+            }
+        }
     }
 
     /// Has `f` called, once, by the next thread that falls asleep. The first `f` stays.

@@ -117,28 +117,45 @@ fn run() {
             continue;
         }
         drop(calls);
-        looks_left -= 1;
-        if look_at_all(&mut seen) {
-            looks_left = 0;
-        }
+        looks_left = match look_at_all(&mut seen) {
+            Look::Settled => 0,
+            Look::Unclear => looks_left - 1,
+            Look::Again => looks_left.max(2) - 1,
+        };
     }
 }
 
+/// What a look at an idle program has given.
+enum Look {
+    /// Nothing changes until somebody calls.
+    Settled,
+    /// Somebody is about who is not ours.
+    Unclear,
+    /// It stands still, for the first time since something moved.
+    Again,
+}
+
 /// No pool runs anything: does the program stand still? What was seen the last time must be
-/// seen again before it is reported. Whether that is settled, until somebody calls.
-fn look_at_all(seen: &mut Option<Still>) -> bool {
+/// seen again before it is reported.
+fn look_at_all(seen: &mut Option<Still>) -> Look {
     let pools = dump::pools();
     if !pools.iter().any(|pool| pool.n_live() > 0) {
         *seen = None;
-        return true;
+        return Look::Settled;
     }
     // Called again from here on, so that nobody falls asleep unseen.
     hooks::sleepers::call(look_again);
     let now = standstill::look(&pools, 1);
-    let same = now.is_some() && now == *seen;
+    let same = now == *seen;
     *seen = now;
-    if !same || !standstill::all_wait(&Dump::of(&pools)) {
-        return false;
+    if seen.is_none() {
+        return Look::Unclear;
+    }
+    if !same {
+        return Look::Again;
+    }
+    if !standstill::all_wait(&Dump::of(&pools)) {
+        return Look::Unclear;
     }
     // The dump took its time.
     if standstill::look(&pools, 1) == *seen {
@@ -146,7 +163,7 @@ fn look_at_all(seen: &mut Option<Still>) -> bool {
             pool.stands_still();
         }
     }
-    true
+    Look::Settled
 }
 
 impl Watched {

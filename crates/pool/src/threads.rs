@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rendez_core::countdown::{Countdown, Zero};
 use rendez_core::goroutine::WaitKind;
+use rendez_core::hooks;
 use rendez_core::shim::{Arc, Mutex, thread};
 
 use crate::core::Core;
@@ -127,6 +128,7 @@ impl Threads {
         }
         spares.idle.push(Arc::clone(&me));
         drop(spares);
+        hooks::sleepers::notice();
 
         let until = Instant::now().checked_add(self.config.keep_alive);
         loop {
