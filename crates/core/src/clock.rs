@@ -140,7 +140,15 @@ impl Alarm {
     }
 
     /// Takes it back. A call under way is not waited for.
+    #[inline]
     pub fn cancel(&mut self) {
+        if !matches!(self.0, Place::Nowhere) {
+            self.cancel_set();
+        }
+    }
+
+    #[cold]
+    fn cancel_set(&mut self) {
         match std::mem::take(&mut self.0) {
             Place::Nowhere => {}
             Place::Driver(key) => DRIVER.cancel(key),
@@ -150,6 +158,7 @@ impl Alarm {
 }
 
 impl Drop for Alarm {
+    #[inline]
     fn drop(&mut self) {
         self.cancel();
     }

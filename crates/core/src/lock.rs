@@ -9,12 +9,12 @@
 //! releasing it one store, which carries the new bits.
 //!
 //! **Who waits for it is not recorded**, so there is nobody to be woken, and the release can be
-//! a plain store. Who finds it taken backs off: a few pauses, each longer than the one before,
-//! since the holder is nearly always a few instructions from done and runs at full speed only
-//! while nobody else asks for the word's cache line; then it gives way to other threads; then,
-//! the holder having been preempted, it sleeps for moments that grow to a millisecond. So a
-//! thread never burns a processor for long, and never sleeps for ever: each of its sleeps ends
-//! by the clock.
+//! a plain store. Who finds it taken backs off: some pauses, long ones, since the holder runs at
+//! full speed only while nobody else asks for the cache lines of the lock and of what it guards,
+//! and two who take turns at every operation spend most of their time on moving those; then, the
+//! holder having been preempted or the lock being fought for, it sleeps for moments that grow to
+//! a millisecond. So a thread never burns a processor for long, and never sleeps for ever: each
+//! of its sleeps ends by the clock.
 //!
 //! Loom gives up on loops that wait, so that the models of what is built on this lock pass
 //! through a lock of loom's first and find the bit free; the bit has a model of its own, over
@@ -196,27 +196,37 @@ impl<T> fmt::Debug for WordGuard<'_, T> {
 struct Backoff(u32);
 
 impl Backoff {
-    /// Pauses: 1, 2, 4, … in all about as long as a cache line takes to come and go.
-    const PAUSES: u32 = 6;
-    /// Then so many times giving way.
+    /// Rounds of pauses, each twice as long as the one before: in all a microsecond or more,
+    /// in which the holder, and whoever takes the lock on its core, run at full speed.
+    const ROUNDS: u32 = 3;
+    /// How many pauses the first round has.
+    const PAUSES: u32 = 16;
+    /// Where there is one processor only: giving way so many times.
     const YIELDS: u32 = 16;
+    /// The first sleep, in microseconds; the system adds some of its own.
+    const SLEEP: u64 = 1;
 
     fn new() -> Self {
-        Self(if multicore() { 0 } else { Self::PAUSES })
+        Self(0)
     }
 
     fn pause(&mut self) {
         let step = self.0;
         self.0 += 1;
-        if step < Self::PAUSES {
-            for _ in 0..1_u32 << step {
-                spin_loop();
+        let first_sleep = if multicore() {
+            if step < Self::ROUNDS {
+                (0..Self::PAUSES << step).for_each(|_| spin_loop());
+                return;
             }
-        } else if step < Self::PAUSES + Self::YIELDS {
-            thread::yield_now();
+            Self::ROUNDS
         } else {
-            let doublings = (step - Self::PAUSES - Self::YIELDS).min(5);
-            thread::sleep(Duration::from_micros(32 << doublings));
-        }
+            if step < Self::YIELDS {
+                thread::yield_now();
+                return;
+            }
+            Self::YIELDS
+        };
+        let doublings = (step - first_sleep).min(10);
+        thread::sleep(Duration::from_micros(Self::SLEEP << doublings));
     }
 }

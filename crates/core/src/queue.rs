@@ -379,7 +379,16 @@ impl Queue {
     /// neither. `offers` says of a peer's payload whether it has only an offer to make:
     /// then the registering waiter is reserved instead of won, and stays to be queued by
     /// [`push_reserved`](Self::push_reserved).
+    #[inline]
     pub fn pair(&mut self, reg: &Registration<'_>, offers: impl Fn(*const ()) -> bool) -> Pair {
+        if self.has_open() {
+            self.pair_first(reg, offers)
+        } else {
+            Pair::Nobody
+        }
+    }
+
+    fn pair_first(&mut self, reg: &Registration<'_>, offers: impl Fn(*const ()) -> bool) -> Pair {
         let mut end = Pair::Nobody;
         let mut offered = false;
         let peer = self.find(false, |waiter, arm, payload| {
@@ -460,6 +469,9 @@ impl Queue {
     /// Wins the first waiter that can be served if its payload is `wanted`; whoever is
     /// behind it is not overtaken by looking further.
     pub fn claim_first_if(&mut self, wanted: impl Fn(*const ()) -> bool) -> Option<Claimed> {
+        if !self.has_open() {
+            return None;
+        }
         self.find(false, |waiter, arm, payload| {
             let won = if wanted(payload) {
                 waiter.claim(arm)

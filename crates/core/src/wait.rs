@@ -57,9 +57,11 @@ impl Arms for [&dyn Case] {
 pub struct Only<C>(pub C);
 
 impl<C: Case> Arms for Only<C> {
+    #[inline]
     fn len(&self) -> usize {
         1
     }
+    #[inline]
     fn arm(&self, _: usize) -> &dyn Case {
         &self.0
     }
@@ -294,9 +296,9 @@ impl<'a, A: Arms + ?Sized> Queued<'a, A> {
     }
 
     /// Queues on every arm, or until one wins.
+    #[inline]
     fn enqueue(&self, start: usize) -> Option<usize> {
-        let n = self.arms.len();
-        (start..n).chain(0..start).find_map(|i| {
+        from(start, self.arms.len(), |i| {
             self.arms.arm(i).enqueue(&self.registration(i));
             self.waiter.ready()
         })
@@ -304,8 +306,7 @@ impl<'a, A: Arms + ?Sized> Queued<'a, A> {
 
     /// Looks again at every arm (`all`), or at those whose deadline has passed.
     fn recheck(&self, start: usize, all: bool) -> Option<usize> {
-        let n = self.arms.len();
-        (start..n).chain(0..start).find_map(|i| {
+        from(start, self.arms.len(), |i| {
             let arm = self.arms.arm(i);
             if all || arm.deadline().is_some_and(|d| d <= clock::now()) {
                 arm.recheck(&self.registration(i));
@@ -315,10 +316,15 @@ impl<'a, A: Arms + ?Sized> Queued<'a, A> {
     }
 
     /// The earliest moment at which an arm becomes ready by the clock.
+    #[inline]
     fn deadline(&self) -> Option<Instant> {
-        (0..self.arms.len())
-            .filter_map(|i| self.arms.arm(i).deadline())
-            .min()
+        let mut earliest = None::<Instant>;
+        for i in 0..self.arms.len() {
+            if let Some(due) = self.arms.arm(i).deadline() {
+                earliest = Some(earliest.map_or(due, |e| e.min(due)));
+            }
+        }
+        earliest
     }
 
     fn kind(&self) -> WaitKind {
@@ -343,6 +349,24 @@ impl<A: Arms + ?Sized> Drop for Queued<'_, A> {
     }
 }
 
+/// The first thing `f` gives, of the numbers from `start` to `n` and from there on.
+#[inline]
+fn from<R>(start: usize, n: usize, mut f: impl FnMut(usize) -> Option<R>) -> Option<R> {
+    // Plain loops: of a single arm nothing is left of them.
+    for i in start..n {
+        if let Some(found) = f(i) {
+            return Some(found);
+        }
+    }
+    for i in 0..start {
+        if let Some(found) = f(i) {
+            return Some(found);
+        }
+    }
+    None
+}
+
+#[inline]
 fn leave<A: Arms + ?Sized>(arms: &A, nodes: &[Node], winner: Option<usize>) {
     for (i, node) in nodes.iter().enumerate().take(arms.len()) {
         if Some(i) != winner {
@@ -372,24 +396,21 @@ fn queue_and_sleep<A: Arms + ?Sized>(
     location: &'static Location<'static>,
 ) -> Option<Won> {
     let n = arms.len();
-    let waiter = if n == 1 {
-        Waiter::single()
-    } else {
-        Waiter::many()
-    };
     const SMALL: usize = 4;
-    if n <= SMALL {
+    if n == 1 {
+        let nodes = [Node::new()];
+        sleep(arms, &nodes, deadline, order, watch, location)
+    } else if n <= SMALL {
         let nodes: [Node; SMALL] = std::array::from_fn(|_| Node::new());
-        sleep(arms, &waiter, &nodes[..n], deadline, order, watch, location)
+        sleep(arms, &nodes[..n], deadline, order, watch, location)
     } else {
         let nodes: Vec<Node> = (0..n).map(|_| Node::new()).collect();
-        sleep(arms, &waiter, &nodes, deadline, order, watch, location)
+        sleep(arms, &nodes, deadline, order, watch, location)
     }
 }
 
 fn sleep<A: Arms + ?Sized>(
     arms: &A,
-    waiter: &Waiter,
     nodes: &[Node],
     given: Deadline,
     order: Order,
@@ -399,7 +420,12 @@ fn sleep<A: Arms + ?Sized>(
     Parker::with_current(|parker| {
         let n = arms.len();
         let brief = matches!(given, Deadline::Past);
-        waiter.set_wake(Wake::Thread(Arc::clone(parker)));
+        let wake = Wake::Thread(Arc::clone(parker));
+        let waiter = &if n == 1 {
+            Waiter::single(wake)
+        } else {
+            Waiter::many(wake)
+        };
         let queued = Queued {
             arms,
             waiter,
@@ -534,6 +560,12 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
         self.poll_by(cx, None)
     }
 
+    /// As [`poll_won`](Self::poll_won), for a caller who has just looked in vain.
+    pub fn poll_looked(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Won> {
+        // SAFETY: nothing is moved out; nodes and waiter stay where they are pinned.
+        unsafe { self.get_unchecked_mut() }.poll_queued(cx, None)
+    }
+
     /// As `poll_won`, and has the task woken at `limit` too.
     fn poll_by(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: Option<Instant>) -> Poll<Won> {
         // SAFETY: nothing is moved out; nodes and waiter stay where they are pinned.
@@ -586,14 +618,14 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
 
     fn poll_queued(&mut self, cx: &mut Context<'_>, limit: Option<Instant>) -> Poll<Won> {
         let n = self.arms.len();
-        // Foreign code, which may panic: nothing has been begun then.
-        let wake = Wake::Task(cx.waker().clone());
         let first = self.waiter.is_none();
         let waiter = self.waiter.get_or_insert_with(|| {
+            // Foreign code, which may panic: nothing has been begun then.
+            let wake = Wake::Task(cx.waker().clone());
             if n == 1 {
-                Waiter::single()
+                Waiter::single(wake)
             } else {
-                Waiter::many()
+                Waiter::many(wake)
             }
         });
         let queued = std::mem::ManuallyDrop::new(Queued {
@@ -603,25 +635,35 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
             watch: self.watch,
             brief: false,
         });
-        let spent = waiter.set_wake(wake) == WakeSet::Anew;
         let won = if first {
             queued.enqueue(self.order.start(n))
         } else {
-            waiter
-                .ready()
-                .or_else(|| queued.recheck(self.order.start(n), spent))
+            waiter.ready().or_else(|| {
+                // As above: should it panic, the wake before is still there.
+                let wake = Wake::Task(cx.waker().clone());
+                let spent = waiter.set_wake(wake) == WakeSet::Anew;
+                // It may have been won before the new wake was there.
+                waiter
+                    .ready()
+                    .or_else(|| queued.recheck(self.order.start(n), spent))
+            })
         };
-        if let Some(arm) = won.or_else(|| {
-            // Set the alarm, then look once more: time may have passed meanwhile.
+        let won = won.or_else(|| {
             let due = queued.deadline();
-            let earliest = due.into_iter().chain(limit).min()?;
+            let earliest = match (due, limit) {
+                (None, None) => return None,
+                (Some(due), Some(limit)) => due.min(limit),
+                (Some(at), None) | (None, Some(at)) => at,
+            };
+            // Set the alarm, then look once more: time may have passed meanwhile.
             // An offer holds us: an arm that is due cannot be won, and we are woken when
             // the offer ends, one way or the other.
             if !waiter.is_reserved() {
                 self.alarm.set(earliest, cx.waker());
             }
             due.and_then(|_| queued.recheck(self.order.start(n), false))
-        }) {
+        });
+        if let Some(arm) = won {
             let won = std::mem::ManuallyDrop::into_inner(queued).won(arm);
             self.waiter = None;
             self.alarm.cancel();
@@ -663,6 +705,19 @@ impl<C: Arm> CaseFuture<C> {
     /// The case.
     pub fn case(&self) -> &C {
         &self.0.arms.0
+    }
+
+    /// Whether it waits: it has been polled, and has not given its result since.
+    pub fn is_waiting(&self) -> bool {
+        self.0.waiter.is_some()
+    }
+
+    /// Polls, for a caller who has just looked in vain.
+    pub fn poll_looked(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Output> {
+        // SAFETY: the field is pinned with the whole and never moved out.
+        let mut pending = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
+        let (_, outcome) = std::task::ready!(pending.as_mut().poll_looked(cx));
+        Poll::Ready(pending.arms.0.finish(outcome))
     }
 }
 

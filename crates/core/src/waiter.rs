@@ -121,21 +121,21 @@ pub enum Unpaired {
 }
 
 impl Waiter {
-    /// A waiter for one queue.
-    pub fn single() -> Self {
-        Self::with_id(0)
+    /// A waiter for one queue, woken by `wake`.
+    pub fn single(wake: Wake) -> Self {
+        Self::with_id(0, Some(wake))
     }
 
     /// A waiter that may stand in many queues.
-    pub fn many() -> Self {
-        Self::with_id(unique_id())
+    pub fn many(wake: Wake) -> Self {
+        Self::with_id(unique_id(), Some(wake))
     }
 
-    fn with_id(id: u64) -> Self {
+    fn with_id(id: u64, wake: Option<Wake>) -> Self {
         Self {
             word: AtomicUsize::new(OPEN),
             id,
-            wake: UnsafeCell::new(None),
+            wake: UnsafeCell::new(wake),
             missed: None,
         }
     }
@@ -146,7 +146,7 @@ impl Waiter {
         Self {
             word: AtomicUsize::new(READY | ABORTED << ARM),
             missed: Some(Box::default()),
-            ..Self::many()
+            ..Self::with_id(unique_id(), None)
         }
     }
 

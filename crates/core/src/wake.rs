@@ -66,12 +66,18 @@ impl WakeList {
     }
 
     /// Adds `wake`.
+    #[inline]
     pub fn push(&mut self, wake: Wake) {
         if self.is_empty() {
-            *self.first = Some(wake);
+            self.first = ManuallyDrop::new(Some(wake));
         } else {
-            self.rest.get_or_insert_default().push_back(wake);
+            self.push_another(wake);
         }
+    }
+
+    #[cold]
+    fn push_another(&mut self, wake: Wake) {
+        self.rest.get_or_insert_default().push_back(wake);
     }
 
     /// Whether nobody is to be woken.
@@ -85,6 +91,13 @@ impl WakeList {
         if let Some(wake) = self.first.take() {
             wake.wake();
         }
+        if self.rest.is_some() {
+            self.fire_rest();
+        }
+    }
+
+    #[cold]
+    fn fire_rest(&mut self) {
         while let Some(wake) = self.rest.as_mut().and_then(|rest| rest.pop_front()) {
             wake.wake();
         }

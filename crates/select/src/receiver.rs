@@ -157,11 +157,7 @@ impl<T> Receiver<T> {
     /// goes to the next receiver.
     #[track_caller]
     pub fn recv_async(&self) -> RecvFuture<'_, T> {
-        RecvFuture {
-            receiver: self,
-            wait: CaseFuture::new(self, Location::caller()),
-            waits: false,
-        }
+        RecvFuture(Progress::Fresh(self, Location::caller()))
     }
 
     /// Closes the channel from this end: see [`Sender::close`](crate::Sender::close).
@@ -377,35 +373,53 @@ impl<T> AsCase for Receiver<T> {
 
 /// What [`Receiver::recv_async`] gives.
 #[must_use = "futures do nothing unless polled"]
-pub struct RecvFuture<'a, T> {
-    receiver: &'a Receiver<T>,
-    // Pinned with the whole.
-    wait: CaseFuture<&'a Receiver<T>>,
-    waits: bool,
+pub struct RecvFuture<'a, T>(Progress<'a, T>);
+
+enum Progress<'a, T> {
+    /// Has not waited: what waiting takes is only made when a look finds nothing.
+    Fresh(&'a Receiver<T>, &'static Location<'static>),
+    Waiting(CaseFuture<&'a Receiver<T>>),
 }
 
 impl<T> Future for RecvFuture<'_, T> {
     type Output = Result<T, RecvError>;
 
+    #[inline]
     #[allow(unsafe_code)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: `wait` is pinned with the whole and never moved out; the rest is never
-        // pinned.
-        let this = unsafe { self.get_unchecked_mut() };
-        if !this.waits {
+        hooks::switch_point();
+        // SAFETY: what waits stays where it is pinned; what is fresh is not pinned.
+        let this = unsafe { &mut self.get_unchecked_mut().0 };
+        let receiver = match this {
+            Progress::Waiting(waiting) if waiting.is_waiting() => return this.poll_waiting(cx),
+            Progress::Waiting(waiting) => *waiting.case(),
+            Progress::Fresh(receiver, _) => *receiver,
+        };
+        if let Source::Chan(chan) = &receiver.source {
             // Without a grant: between a grant and its value others would find a closed
             // channel neither ready nor at its end.
-            hooks::switch_point();
-            match this.receiver.chan().map(Chan::try_recv) {
-                Some(TryRecv::Value(value)) => return Poll::Ready(Ok(value)),
-                Some(TryRecv::Drained) => return Poll::Ready(Err(RecvError)),
-                Some(TryRecv::Empty | TryRecv::Offer) | None => {}
+            match chan.try_recv() {
+                TryRecv::Value(value) => return Poll::Ready(Ok(value)),
+                TryRecv::Drained => return Poll::Ready(Err(RecvError)),
+                TryRecv::Empty | TryRecv::Offer => {}
             }
         }
-        // SAFETY: as above.
-        let received = unsafe { Pin::new_unchecked(&mut this.wait) }.poll(cx);
-        this.waits = received.is_pending();
-        received
+        this.poll_waiting(cx)
+    }
+}
+
+impl<T> Progress<'_, T> {
+    /// Polls the wait, after a look in vain if it has not begun. The caller has it pinned.
+    #[allow(unsafe_code)]
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        if let Self::Fresh(receiver, location) = *self {
+            *self = Self::Waiting(CaseFuture::new(receiver, location));
+        }
+        let Self::Waiting(waiting) = self else {
+            unreachable!("it waits now");
+        };
+        // SAFETY: it is pinned with the whole, and not moved out.
+        unsafe { Pin::new_unchecked(waiting) }.poll_looked(cx)
     }
 }
 

@@ -158,10 +158,7 @@ impl<T> Sender<T> {
     /// ```
     #[track_caller]
     pub fn send_async(&self, value: T) -> SendFuture<'_, T> {
-        SendFuture {
-            send: CaseFuture::new(SendSlot::new(&*self.chan, value), Location::caller()),
-            ended: false,
-        }
+        SendFuture(Progress::Fresh(&self.chan, Some(value), Location::caller()))
     }
 
     /// Reserves a place for one value, blocking while there is none; at capacity 0, it
@@ -330,10 +327,13 @@ unsafe impl<T> Case for Sender<T> {
 
 /// What [`Sender::send_async`] gives.
 #[must_use = "futures do nothing unless polled"]
-pub struct SendFuture<'a, T> {
-    send: CaseFuture<SendSlot<&'a Chan<T>, T>>,
-    // Then the slot is empty: a second round would win a peer and have nothing for it.
-    ended: bool,
+pub struct SendFuture<'a, T>(Progress<'a, T>);
+
+enum Progress<'a, T> {
+    /// Has not waited: what waiting takes is only made when a try finds no room. Without
+    /// its value it has ended.
+    Fresh(&'a Chan<T>, Option<T>, &'static Location<'static>),
+    Waiting(CaseFuture<SendSlot<&'a Chan<T>, T>>),
 }
 
 impl<T> Future for SendFuture<'_, T> {
@@ -342,18 +342,48 @@ impl<T> Future for SendFuture<'_, T> {
     /// # Panics
     ///
     /// If polled again after its end.
+    #[inline]
     #[allow(unsafe_code)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: `send` is pinned with the whole and never moved out; `ended` is not
-        // pinned.
-        let (send, ended) = unsafe {
-            let this = self.get_unchecked_mut();
-            (Pin::new_unchecked(&mut this.send), &mut this.ended)
+        hooks::switch_point();
+        // SAFETY: what waits stays where it is pinned; the value before it is not pinned.
+        let this = unsafe { &mut self.get_unchecked_mut().0 };
+        if let Progress::Fresh(chan, value, location) = this {
+            let (chan, location) = (*chan, *location);
+            let Some(value) = value.take() else {
+                ended();
+            };
+            match chan.try_send(value) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(TrySend::Closed(value)) => return Poll::Ready(Err(SendError(value))),
+                Err(TrySend::Full(value)) => {
+                    let send = SendSlot::new(chan, value);
+                    *this = Progress::Waiting(CaseFuture::new(send, location));
+                }
+            }
+        }
+        this.poll_waiting(cx)
+    }
+}
+
+#[cold]
+fn ended() -> ! {
+    panic!("a `SendFuture` was polled after its end");
+}
+
+impl<T> Progress<'_, T> {
+    /// Polls the wait, after a try in vain if it has not begun. The caller has it pinned.
+    #[allow(unsafe_code)]
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
+        let Self::Waiting(waiting) = self else {
+            unreachable!("only called while it waits");
         };
-        assert!(!*ended, "a `SendFuture` was polled after its end");
-        let sent = send.poll(cx);
-        *ended = sent.is_ready();
-        sent
+        // Without its value, a second round would win a peer and have nothing for it.
+        if !waiting.is_waiting() && !waiting.case().has_value() {
+            ended();
+        }
+        // SAFETY: it is pinned with the whole, and not moved out.
+        unsafe { Pin::new_unchecked(waiting) }.poll_looked(cx)
     }
 }
 

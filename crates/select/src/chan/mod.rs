@@ -185,13 +185,13 @@ impl<T> DerefMut for Locked<'_, T> {
 impl<T> Drop for Locked<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        let (recv, send) = (self.state.recv_ready(), self.state.send_ready());
-        if (recv || send) && !self.state.watchq.is_empty() {
-            self.state.tell_watchers(recv, send, &mut self.wakes);
+        let state = &mut *self.state;
+        let (recv, send) = (state.recv_ready(), state.send_ready());
+        if !state.watchq.is_empty() && (recv || send) {
+            state.tell_watchers(recv, send, &mut self.wakes);
         }
-        let queues = [&self.state.sendq, &self.state.recvq, &self.state.watchq];
-        let queued = queues.iter().any(|queue| !queue.is_empty());
-        let ended = self.state.no_sends() || self.state.no_more();
+        let queued = state.sendq.len() | state.recvq.len() | state.watchq.len() != 0;
+        let ended = state.no_sends() | state.no_more();
         let rest = if queued { QUEUED } else { 0 } | if ended { ENDED } else { 0 };
         mirror(&mut self.state, recv, send, rest);
     }

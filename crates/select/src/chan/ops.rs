@@ -19,7 +19,7 @@ use rendez_core::wake::WakeList;
 
 use super::slot::Slot;
 use super::state::{CLOSED, GRANTED, HANDED, PERMIT, SENT, State, WATCH_RECV, WATCH_SEND};
-use super::{Chan, Locked, mirror_plain};
+use super::{Chan, ENDED, Locked, mirror_plain};
 use crate::error::{RecvError, SendError};
 
 /// Whether a waiter that could not be won is still to be queued.
@@ -140,9 +140,7 @@ impl<T> Recv<'_, T> {
         if outcome == CLOSED {
             return Err(RecvError);
         }
-        let mut chan = self.0.lock();
-        let (state, wakes) = chan.parts();
-        match state.redeem(wakes) {
+        match self.0.redeem() {
             Some(value) => Ok(value),
             None => unreachable!("a grant has its value in the channel"),
         }
@@ -321,6 +319,21 @@ pub(crate) enum TryRecv<T> {
 }
 
 impl<T> Chan<T> {
+    /// Comes for a promised value.
+    #[inline]
+    fn redeem(&self) -> Option<T> {
+        let (mut state, _) = self.lock_plain();
+        if state.word() & ENDED == 0 {
+            // It was counted nowhere: nothing becomes ready, and nothing ends.
+            return state.redeem();
+        }
+        let mut chan = Locked::of(state);
+        let (state, wakes) = chan.parts();
+        let value = state.redeem();
+        state.end_if_drained(wakes);
+        value
+    }
+
     #[inline]
     pub(crate) fn try_recv(&self) -> TryRecv<T> {
         if !self.probe_recv().ready {
@@ -355,6 +368,9 @@ impl<T> Chan<T> {
 
     #[inline]
     pub(crate) fn try_send(&self, value: T) -> Result<(), TrySend<T>> {
+        if !self.probe_send().ready {
+            return Err(TrySend::Full(value));
+        }
         let (mut state, plain) = self.lock_plain();
         if plain {
             if !state.has_room() {
@@ -395,6 +411,11 @@ impl<C: Deref<Target = Chan<T>>, T> SendSlot<C, T> {
             chan,
             slot: Slot::new(Some(value)),
         }
+    }
+
+    /// Whether the value is still here, of a send that does not wait.
+    pub(crate) fn has_value(&self) -> bool {
+        self.slot.is_full()
     }
 
     /// The value of a send that has not happened.

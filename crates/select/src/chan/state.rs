@@ -117,13 +117,13 @@ impl<T> State<T> {
     /// Whether no value can be sent any more, permits apart.
     #[inline]
     pub(crate) fn no_sends(&self) -> bool {
-        self.closed || self.no_receivers
+        self.closed | self.no_receivers
     }
 
     /// Whether no value can come any more but those here and those with a permit.
     #[inline]
     pub(crate) fn no_more(&self) -> bool {
-        self.closed || self.no_senders
+        self.closed | self.no_senders
     }
 
     /// Whether nothing will ever be received again.
@@ -139,13 +139,13 @@ impl<T> State<T> {
     /// Whether a receive is worth a try.
     #[inline]
     pub(crate) fn recv_ready(&self) -> bool {
-        self.available() > 0 || self.sendq.has_open() || self.is_drained()
+        (self.available() > 0) | self.sendq.has_open() || self.is_drained()
     }
 
     /// Whether a send is worth a try.
     #[inline]
     pub(crate) fn send_ready(&self) -> bool {
-        self.no_sends() || self.has_room() || self.recvq.has_open()
+        self.no_sends() | self.recvq.has_open() || self.has_room()
     }
 
     /// Puts a value down at the back.
@@ -203,13 +203,12 @@ impl<T> State<T> {
         self.granted += 1;
     }
 
-    /// Comes for a promised value.
+    /// Comes for a promised value. Changes what is ready only if that was the last of a
+    /// channel that has ended.
     #[inline]
-    pub(crate) fn redeem(&mut self, wakes: &mut WakeList) -> Option<T> {
+    pub(crate) fn redeem(&mut self) -> Option<T> {
         self.granted -= 1;
-        let value = self.pop();
-        self.end_if_drained(wakes);
-        value
+        self.pop()
     }
 
     /// Gives a promise back: the value goes to the next receiver, or stays, received
@@ -384,7 +383,7 @@ impl<T> State<T> {
     }
 
     #[inline]
-    fn end_if_drained(&mut self, wakes: &mut WakeList) {
+    pub(crate) fn end_if_drained(&mut self, wakes: &mut WakeList) {
         if self.is_drained() {
             while let Some(receiver) = self.recvq.claim() {
                 receiver.complete(CLOSED, wakes);
