@@ -99,6 +99,12 @@ pub unsafe trait Case: Sealed {
         None
     }
 
+    /// Whether a thread should look again and again for a little while before it queues:
+    /// a peer can make the case ready without meeting a waiter, and is spared waking one.
+    fn worth_watching(&self) -> bool {
+        false
+    }
+
     /// What a goroutine that waits here is said to be doing.
     fn kind(&self) -> WaitKind;
 }
@@ -139,6 +145,9 @@ unsafe impl<C: Case + ?Sized> Case for &C {
     }
     fn deadline(&self) -> Option<Instant> {
         (**self).deadline()
+    }
+    fn worth_watching(&self) -> bool {
+        (**self).worth_watching()
     }
     fn kind(&self) -> WaitKind {
         (**self).kind()
@@ -188,6 +197,9 @@ unsafe impl<C: Case> Case for Option<C> {
     }
     fn deadline(&self) -> Option<Instant> {
         self.as_ref()?.deadline()
+    }
+    fn worth_watching(&self) -> bool {
+        self.as_ref().is_none_or(Case::worth_watching)
     }
     fn kind(&self) -> WaitKind {
         self.as_ref().map_or(WaitKind::Select, Case::kind)

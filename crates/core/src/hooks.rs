@@ -59,6 +59,13 @@ pub fn set_scheduler(scheduler: Option<Arc<dyn Scheduler>>) -> Option<Arc<dyn Sc
     SCHEDULER.try_with(|s| s.replace(scheduler)).ok().flatten()
 }
 
+/// Whether the calling thread is a pool's.
+pub(crate) fn has_scheduler() -> bool {
+    SCHEDULER
+        .try_with(|s| s.try_borrow().is_ok_and(|s| s.is_some()))
+        .unwrap_or(false)
+}
+
 /// Tells the scheduler and the bubble that the calling thread is about to sleep; they
 /// are told that it runs again when the guard is dropped.
 ///

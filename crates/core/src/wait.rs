@@ -27,7 +27,7 @@ use crate::goroutine::{self, WaitKind};
 use crate::hooks;
 use crate::parker::Parker;
 use crate::queue::{Node, Registration};
-use crate::shim::{Arc, multicore, spin_loop};
+use crate::shim::{Arc, multicore, spin_loop, thread};
 use crate::waiter::{Unsettled, Waiter, WakeSet};
 use crate::wake::Wake;
 
@@ -395,6 +395,9 @@ fn queue_and_sleep<A: Arms + ?Sized>(
     watch: bool,
     location: &'static Location<'static>,
 ) -> Option<Won> {
+    if let Some(won) = look_a_while(arms, deadline, order, watch) {
+        return Some(won);
+    }
     let n = arms.len();
     const SMALL: usize = 4;
     if n == 1 {
@@ -480,6 +483,45 @@ fn sleep<A: Arms + ?Sized>(
             queued.recheck(order.start(n), spent);
         }
     })
+}
+
+/// Looks for about as long as a sleep and its wake would take, before it queues. A peer that
+/// comes meanwhile finds nobody to wake, which would cost it more than all the looking.
+fn look_a_while<A: Arms + ?Sized>(
+    arms: &A,
+    deadline: Deadline,
+    order: Order,
+    watch: bool,
+) -> Option<Won> {
+    /// Rounds of pauses, each twice as long as the one before: a peer is faster the less its
+    /// cache lines are asked for.
+    const PAUSES: u32 = 7;
+    /// Then so many times giving way, which on a busy machine lets the peer run.
+    const YIELDS: u32 = 100;
+    let n = arms.len();
+    // A pool's worker has other goroutines to run, and virtual time stands still.
+    let may = !watch && !matches!(deadline, Deadline::Past) && multicore();
+    if !may || hooks::has_scheduler() || hooks::bubble().is_some() {
+        return None;
+    }
+    if !(0..n).all(|i| arms.arm(i).worth_watching()) {
+        return None;
+    }
+    for step in 0..PAUSES + YIELDS {
+        if step < PAUSES {
+            (0..1_u32 << step).for_each(|_| spin_loop());
+        } else {
+            thread::yield_now();
+        }
+        if (0..n).any(|i| arms.arm(i).probe().ready) {
+            if let Some(won) = look(arms, order) {
+                return Some(won);
+            }
+        } else if matches!(deadline, Deadline::At(at) if at <= clock::now()) {
+            return None;
+        }
+    }
+    None
 }
 
 /// Waits a little for a peer that is already on its way: much less than a sleep costs.

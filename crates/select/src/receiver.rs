@@ -344,6 +344,14 @@ unsafe impl<T> Case for Receiver<T> {
         self.source.schedule()?.deadline()
     }
 
+    fn worth_watching(&self) -> bool {
+        match &self.source {
+            Source::Chan(chan) => chan.worth_watching(),
+            // Ready by the clock alone.
+            Source::Clock(..) | Source::Never => true,
+        }
+    }
+
     fn kind(&self) -> WaitKind {
         WaitKind::Receive
     }

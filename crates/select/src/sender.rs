@@ -320,6 +320,9 @@ unsafe impl<T> Case for Sender<T> {
     fn abandon(&self, outcome: Outcome) {
         self.offer().abandon(outcome);
     }
+    fn worth_watching(&self) -> bool {
+        self.offer().worth_watching()
+    }
     fn kind(&self) -> WaitKind {
         WaitKind::Send
     }

@@ -62,6 +62,13 @@ impl<T> Chan<T> {
         self.cap
     }
 
+    /// Whether values are likely to pass without anybody queueing. Where there is no room
+    /// for a batch each side sleeps once for every value anyway, and at capacity 0 a peer
+    /// must find somebody queued.
+    pub(crate) fn worth_watching(&self) -> bool {
+        self.cap.is_none_or(|cap| cap > 1)
+    }
+
     #[inline]
     pub(crate) fn lock(&self) -> Locked<'_, T> {
         Locked::of(self.state.lock())

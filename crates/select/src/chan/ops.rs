@@ -206,6 +206,10 @@ unsafe impl<T> Case for Recv<'_, T> {
         }
     }
 
+    fn worth_watching(&self) -> bool {
+        self.0.worth_watching()
+    }
+
     fn kind(&self) -> WaitKind {
         WaitKind::Receive
     }
@@ -293,6 +297,10 @@ unsafe impl<T> Case for RecvSlot<'_, T> {
             let (state, wakes) = chan.parts();
             state.put_back(value, wakes);
         }
+    }
+
+    fn worth_watching(&self) -> bool {
+        self.chan.worth_watching()
     }
 
     fn kind(&self) -> WaitKind {
@@ -510,6 +518,10 @@ unsafe impl<C: Deref<Target = Chan<T>>, T> Case for SendSlot<C, T> {
 
     fn abandon(&self, _: Outcome) {}
 
+    fn worth_watching(&self) -> bool {
+        self.chan.worth_watching()
+    }
+
     fn kind(&self) -> WaitKind {
         WaitKind::Send
     }
@@ -622,6 +634,10 @@ unsafe impl<T> Case for Offer<'_, T> {
             let (state, wakes) = chan.parts();
             state.unoffer(wakes);
         }
+    }
+
+    fn worth_watching(&self) -> bool {
+        self.0.worth_watching()
     }
 
     fn kind(&self) -> WaitKind {
