@@ -13,13 +13,14 @@
 //!   between. So no wake-up is lost.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomPinned;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::case::{Arm, Case, Outcome};
 use crate::clock::{self, Alarm};
@@ -493,11 +494,6 @@ fn look_a_while<A: Arms + ?Sized>(
     order: Order,
     watch: bool,
 ) -> Option<Won> {
-    /// Rounds of pauses, each twice as long as the one before: a peer is faster the less its
-    /// cache lines are asked for.
-    const PAUSES: u32 = 7;
-    /// Then so many times giving way, which on a busy machine lets the peer run.
-    const YIELDS: u32 = 100;
     let n = arms.len();
     // A pool's worker has other goroutines to run, and virtual time stands still.
     let may = !watch && !matches!(deadline, Deadline::Past) && multicore();
@@ -507,33 +503,67 @@ fn look_a_while<A: Arms + ?Sized>(
     if !(0..n).all(|i| arms.arm(i).worth_watching()) {
         return None;
     }
-    for step in 0..PAUSES + YIELDS {
-        if step < PAUSES {
-            (0..1_u32 << step).for_each(|_| spin_loop());
-        } else {
-            thread::yield_now();
-        }
+    turns(7, 100, || {
         if (0..n).any(|i| arms.arm(i).probe().ready) {
-            if let Some(won) = look(arms, order) {
-                return Some(won);
-            }
+            look(arms, order).map(Some)
         } else if matches!(deadline, Deadline::At(at) if at <= clock::now()) {
-            return None;
+            Some(None)
+        } else {
+            None
         }
-    }
-    None
+    })
+    .flatten()
 }
 
-/// Waits a little for a peer that is already on its way: much less than a sleep costs.
+/// Waits a little, queued, for a peer that is already on its way.
 fn spin(waiter: &Waiter, brief: bool) -> Option<usize> {
-    const TURNS: u32 = 200;
     if brief || !multicore() {
         return None;
     }
-    (0..TURNS).find_map(|_| {
-        spin_loop();
-        waiter.ready()
-    })
+    turns(6, 50, || waiter.ready())
+}
+
+/// Asks `done` after pauses, each twice as long as the one before, since a peer is faster the
+/// less its cache lines are asked for; then each time giving way to other threads, which on
+/// a busy machine lets the peer run.
+///
+/// If it lets a stranger run instead, for as long as the system gives him, a sleep and its
+/// wake would have been better: a thread to which that happens gives way no more for a while.
+fn turns<R>(pauses: u32, yields: u32, mut done: impl FnMut() -> Option<R>) -> Option<R> {
+    /// A turn that took so long was a stranger's.
+    const LONG: Duration = Duration::from_micros(200);
+    /// So many waits give way to nobody then.
+    const WARY: u32 = 100;
+    std::thread_local! {
+        static WARY_FOR: Cell<u32> = const { Cell::new(0) };
+    }
+    for step in 0..pauses {
+        (0..1_u32 << step).for_each(|_| spin_loop());
+        if let Some(done) = done() {
+            return Some(done);
+        }
+    }
+    let wary = WARY_FOR.try_with(|wary| wary.replace(wary.get().saturating_sub(1)));
+    if wary.unwrap_or(1) > 0 {
+        return None;
+    }
+    let mut before = Instant::now();
+    for _ in 0..yields {
+        thread::yield_now();
+        let now = Instant::now();
+        let long = now - before > LONG;
+        before = now;
+        if long {
+            let _ = WARY_FOR.try_with(|wary| wary.set(WARY));
+        }
+        if let Some(done) = done() {
+            return Some(done);
+        }
+        if long {
+            break;
+        }
+    }
+    None
 }
 
 /// A wait as a task makes it. [`poll_won`](Self::poll_won) is a future's poll; `N` is an
