@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::hooks::Bubble;
 use crate::shim::unmodelled::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
-use crate::shim::{Arc, OnceLock, spin_loop, unique_id};
+use crate::shim::{Arc, OnceLock, spin_loop};
 
 /// What a goroutine waits for, in the words a dump uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,13 +93,20 @@ pub struct WaitSite {
 pub struct Goroutine {
     id: u64,
     spawned_at: Option<&'static Location<'static>>,
-    name: Option<Arc<str>>,
-    inherited: Option<Arc<Inherited>>,
+    // Most have none, and are small: there may be millions.
+    extra: Option<Arc<Extra>>,
     site: Site,
 }
 
-/// What goes over to the goroutines that one starts. Shared by all of them, so that
+/// What few goroutines have. One without a name is shared by all that inherit it, so that
 /// starting one more costs a count.
+#[derive(Clone, Default)]
+struct Extra {
+    name: Option<Box<str>>,
+    inherited: Option<Arc<Inherited>>,
+}
+
+/// What goes over to the goroutines that one starts.
 #[derive(Clone, Default)]
 struct Inherited {
     labels: Vec<(Box<str>, Box<str>)>,
@@ -114,12 +121,18 @@ impl Goroutine {
         spawned_at: Option<&'static Location<'static>>,
         parent: Option<&Self>,
     ) -> Self {
-        Self {
-            id: unique_id(),
+        let made = Self {
+            id: next_id(),
             spawned_at,
-            name: name.map(Into::into),
-            inherited: parent.and_then(|p| p.inherited.clone()),
+            extra: parent
+                .and_then(|p| p.extra.as_ref())
+                .and_then(Extra::inherit),
             site: Site::new(),
+        };
+        if name.is_some() {
+            made.with_name(name)
+        } else {
+            made
         }
     }
 
@@ -130,7 +143,9 @@ impl Goroutine {
     /// Gives it a name.
     #[must_use]
     pub fn with_name(mut self, name: Option<Box<str>>) -> Self {
-        self.name = name.map(Into::into);
+        if name.is_some() || self.extra.is_some() {
+            self.extra().name = name;
+        }
         self
     }
 
@@ -150,7 +165,15 @@ impl Goroutine {
 
     /// What it has inherited and hands on, to be changed.
     fn own(&mut self) -> &mut Inherited {
-        Arc::make_mut(self.inherited.get_or_insert_default())
+        Arc::make_mut(self.extra().inherited.get_or_insert_default())
+    }
+
+    fn extra(&mut self) -> &mut Extra {
+        Arc::make_mut(self.extra.get_or_insert_default())
+    }
+
+    fn inherited(&self) -> Option<&Inherited> {
+        self.extra.as_ref()?.inherited.as_deref()
     }
 
     /// Its id, unique in the process and never used again.
@@ -160,18 +183,18 @@ impl Goroutine {
 
     /// Its name, if it was given one.
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.extra.as_ref()?.name.as_deref()
     }
 
     /// Its labels, in the order they were given.
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
-        let labels = self.inherited.iter().flat_map(|i| &i.labels);
+        let labels = self.inherited().into_iter().flat_map(|i| &i.labels);
         labels.map(|(k, v)| (&**k, &**v))
     }
 
     /// Whether it has a name or labels.
     pub fn is_described(&self) -> bool {
-        self.name.is_some() || self.labels().next().is_some()
+        self.name().is_some() || self.labels().next().is_some()
     }
 
     /// Where it was spawned; `None` for a thread outside any pool.
@@ -181,7 +204,7 @@ impl Goroutine {
 
     /// The bubble it lives in.
     pub fn bubble(&self) -> Option<&Arc<dyn Bubble>> {
-        self.inherited.as_ref()?.bubble.as_ref()
+        self.inherited()?.bubble.as_ref()
     }
 
     /// Where it waits now.
@@ -203,6 +226,40 @@ impl Goroutine {
         let waited = coarse::now().saturating_sub(since);
         Some((kind, Duration::from_nanos(waited)))
     }
+}
+
+impl Extra {
+    /// What a goroutine has that one with this starts.
+    fn inherit(self: &Arc<Self>) -> Option<Arc<Self>> {
+        if self.name.is_none() {
+            return Some(Arc::clone(self));
+        }
+        let inherited = Some(Arc::clone(self.inherited.as_ref()?));
+        Some(Arc::new(Self {
+            name: None,
+            inherited,
+        }))
+    }
+}
+
+/// An id no goroutine has had. Each thread takes a few at a time, so that starting goroutines
+/// on several does not make them wait for each other.
+fn next_id() -> u64 {
+    const BLOCK: u64 = 64;
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    std::thread_local! {
+        static MINE: Cell<u64> = const { Cell::new(0) };
+    }
+    let take = |mine: &Cell<u64>| {
+        let mut id = mine.get();
+        if id % BLOCK == 0 {
+            id = NEXT.fetch_add(1, Ordering::Relaxed) * BLOCK;
+        }
+        mine.set(id + 1);
+        id
+    };
+    MINE.try_with(take)
+        .unwrap_or_else(|_| NEXT.fetch_add(1, Ordering::Relaxed) * BLOCK)
 }
 
 /// A wait site that its goroutine's runner writes with plain stores and anybody reads.
@@ -364,7 +421,7 @@ impl fmt::Debug for Goroutine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Goroutine")
             .field("id", &self.id)
-            .field("name", &self.name)
+            .field("name", &self.name())
             .field("labels", &self.labels().collect::<Vec<_>>())
             .field("spawned_at", &self.spawned_at)
             .field("wait_site", &self.wait_site())

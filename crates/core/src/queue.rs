@@ -37,12 +37,13 @@ pub struct Node {
 struct Links {
     prev: Option<NonNull<Node>>,
     next: Option<NonNull<Node>>,
+    waiter: *const Waiter,
+    payload: *const (),
+    // Beside the flags, in one word with them.
+    arm: u32,
     linked: bool,
     reserved: bool,
     watch: bool,
-    waiter: *const Waiter,
-    arm: usize,
-    payload: *const (),
 }
 
 // SAFETY: `links` is used under the owning queue's lock only; `outcome` as written on it.
@@ -158,8 +159,9 @@ impl Registration<'_> {
 pub struct Queue {
     head: Option<NonNull<Node>>,
     tail: Option<NonNull<Node>>,
-    len: usize,
-    n_reserved: usize,
+    // A queue's memory is often beside those of a million others.
+    len: u32,
+    n_reserved: u32,
 }
 
 // SAFETY: the nodes it points to are Sync and outlive their stay (see the file's head).
@@ -230,7 +232,7 @@ impl Queue {
     /// another arm included.
     #[inline]
     pub fn len(&self) -> usize {
-        self.len
+        self.len as usize
     }
 
     /// Whether no node is linked.
@@ -242,7 +244,7 @@ impl Queue {
     /// How many of them offers hold.
     #[inline]
     pub fn n_reserved(&self) -> usize {
-        self.n_reserved
+        self.n_reserved as usize
     }
 
     /// Whether somebody is linked whom no offer holds: they may be served, unless
@@ -273,7 +275,7 @@ impl Queue {
                 reserved,
                 watch: reg.watch,
                 waiter: reg.waiter,
-                arm: reg.arm,
+                arm: u32::try_from(reg.arm).expect("a select has fewer arms"),
                 payload,
             };
         });
@@ -284,7 +286,7 @@ impl Queue {
         }
         self.tail = Some(node);
         self.len += 1;
-        self.n_reserved += usize::from(reserved);
+        self.n_reserved += u32::from(reserved);
     }
 
     /// Takes `node` out if it is linked; whether it was. It must be this queue's or none's.
@@ -557,7 +559,7 @@ impl Queue {
             }
             // SAFETY: the node is linked, so its owner has not left.
             let waiter = unsafe { &*links.waiter };
-            match step(waiter, links.arm, links.payload) {
+            match step(waiter, links.arm as usize, links.payload) {
                 Step::Take => {
                     self.remove(node);
                     return Some(Claimed {
@@ -566,7 +568,7 @@ impl Queue {
                         payload: links.payload,
                     });
                 }
-                Step::Unlink if waiter.miss(links.arm) => {
+                Step::Unlink if waiter.miss(links.arm as usize) => {
                     self.remove(node);
                 }
                 // It waits again by now.

@@ -227,9 +227,11 @@ impl<T> Future for JoinHandle<T> {
                 return Poll::Ready(Err(JoinError::Cancelled));
             }
         }
-        let task = self.task.clone();
-        let waiting = self.waiting.get_or_insert_with(|| {
-            Box::pin(CaseFuture::new(Finished::new(task), Location::caller()))
+        let location = Location::caller();
+        let this = &mut *self;
+        let waiting = this.waiting.get_or_insert_with(|| {
+            let ended = Finished::new(this.task.clone());
+            Box::pin(CaseFuture::new(ended, location))
         });
         let result = std::task::ready!(waiting.as_mut().poll(cx));
         self.waiting = None;

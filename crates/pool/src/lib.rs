@@ -113,7 +113,7 @@ where
     G::Output: 'static,
 {
     let identity = task::spawned_at(Location::caller());
-    JoinHandle::start(&pool::current(), goroutine, (), identity)
+    pool::with_current(|pool| JoinHandle::start(pool, goroutine, (), identity))
 }
 
 /// Runs `future` on the calling thread until it completes.

@@ -621,6 +621,12 @@ fn outside() -> Arc<Shared> {
     entered.unwrap_or_else(|| Arc::clone(Pool::global().shared()))
 }
 
+/// Runs `f` with [`current`]'s pool, which it does not count.
+#[inline]
+pub(crate) fn with_current<R>(f: impl FnOnce(&Arc<Shared>) -> R) -> R {
+    worker::with_pool(|pool| f(pool.unwrap_or_else(|| Pool::global().shared())))
+}
+
 /// How many workers the global pool has.
 fn procs() -> usize {
     let Some(given) = std::env::var_os("RENDEZ_PROCS") else {

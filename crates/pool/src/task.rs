@@ -20,11 +20,12 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::time::Duration;
 
 use rendez_core::case::Outcome;
 use rendez_core::goroutine::{self, Goroutine as Identity};
 use rendez_core::queue::{Node, Queue, Registration};
-use rendez_core::shim::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use rendez_core::shim::atomic::{AtomicPtr, AtomicU32, Ordering, fence};
 use rendez_core::shim::{Arc, Mutex, UnsafeCell};
 use rendez_core::wake::WakeList;
 
@@ -72,16 +73,16 @@ impl<T> Ending<T> for () {
 
 /// The part of a cell that does not depend on what it runs.
 pub(crate) struct Header {
+    // There may be millions of these: every word counts.
     state: State,
-    refs: AtomicUsize,
-    vtable: &'static Vtable,
-    is_closure: bool,
-    scheduler: Arc<dyn Schedule>,
-    identity: Identity,
+    refs: AtomicU32,
     // One more than its place in the registry; 0: not there.
     place: AtomicU32,
-    // When it became runnable, in nanoseconds of the pool's clock, if that is measured.
-    due_since: AtomicU64,
+    // When it became runnable, if that is measured: see `set_due`.
+    due_since: AtomicU32,
+    vtable: &'static Vtable,
+    scheduler: Arc<dyn Schedule>,
+    identity: Identity,
     // Those who wait for the end. The innermost lock of the pool.
     joiners: Mutex<Queue>,
 }
@@ -151,6 +152,7 @@ pub(crate) fn enter_running() {
 }
 
 struct Vtable {
+    is_closure: bool,
     run: unsafe fn(Task, &dyn Schedule),
     /// Moves the result out; the caller has set TAKEN, and `out` has room for it.
     take: unsafe fn(NonNull<Header>, out: *mut ()),
@@ -164,13 +166,24 @@ struct Vtable {
 struct Cell<B: Body, E> {
     header: Header,
     stage: UnsafeCell<Stage<B>>,
-    ending: UnsafeCell<Option<E>>,
+    // Dropped by who makes it DONE, or else with the cell.
+    ending: UnsafeCell<ManuallyDrop<E>>,
 }
 
 enum Stage<B: Body> {
     Body(B),
     Result(Result<B::Output, JoinError>),
     Empty,
+}
+
+// A goroutine notes when it became runnable in units of 2^8 ns, a quarter of what the finest
+// bucket tells apart. Half an hour in a run queue would be taken for less.
+const TICK: u32 = 8;
+
+/// A time of a pool's clock as a goroutine notes it: never zero.
+#[allow(clippy::cast_possible_truncation, reason = "it wraps")]
+fn tick(at: u64) -> u32 {
+    (at >> TICK) as u32 | 1
 }
 
 /// What a goroutine gives.
@@ -202,17 +215,16 @@ impl Task {
         let cell = Box::new(Cell {
             header: Header {
                 state: State::new(),
-                refs: AtomicUsize::new(2),
+                refs: AtomicU32::new(2),
+                place: AtomicU32::new(0),
+                due_since: AtomicU32::new(0),
                 vtable: &Cell::<B, E>::VTABLE,
-                is_closure: B::IS_CLOSURE,
                 scheduler,
                 identity,
-                place: AtomicU32::new(0),
-                due_since: AtomicU64::new(0),
                 joiners: Mutex::new(Queue::new()),
             },
             stage: UnsafeCell::new(Stage::Body(body)),
-            ending: UnsafeCell::new(Some(ending)),
+            ending: UnsafeCell::new(ManuallyDrop::new(ending)),
         });
         let header = NonNull::from(Box::leak(cell)).cast();
         (Self(header), Self(header))
@@ -237,24 +249,27 @@ impl Task {
         self.header().describe()
     }
 
-    /// It becomes runnable at this time of the pool's clock, and that is measured.
+    /// It becomes runnable at this time of the pool's clock, in nanoseconds, and that is
+    /// measured.
     pub(crate) fn set_due(&self, at: u64) {
-        self.header().due_since.store(at, Ordering::Relaxed);
+        self.header().due_since.store(tick(at), Ordering::Relaxed);
     }
 
-    /// When it became runnable, if that is measured.
+    /// How long ago it became runnable, now being this time of the pool's clock, if that is
+    /// measured.
     #[inline]
-    pub(crate) fn take_due(&self) -> Option<u64> {
+    pub(crate) fn take_lateness(&self, now: impl FnOnce() -> u64) -> Option<Duration> {
         let due = &self.header().due_since;
         let at = due.load(Ordering::Relaxed);
         (at != 0).then(|| {
             due.store(0, Ordering::Relaxed);
-            at
+            let ticks = tick(now()).wrapping_sub(at);
+            Duration::from_nanos(u64::from(ticks) << TICK)
         })
     }
 
     pub(crate) fn is_closure(&self) -> bool {
-        self.header().is_closure
+        self.header().vtable.is_closure
     }
 
     pub(crate) fn word(&self) -> Word {
@@ -459,8 +474,8 @@ impl Clone for Task {
     fn clone(&self) -> Self {
         // ORDERING: as Arc's: a new reference is made from one that is held.
         let before = self.header().refs.fetch_add(1, Ordering::Relaxed);
-        if before > usize::MAX / 2 {
-            std::process::abort(); // As Arc does: more references than memory has room for.
+        if before > u32::MAX / 2 {
+            std::process::abort(); // As Arc does: billions of references are leaks.
         }
         Self(self.0)
     }
@@ -487,6 +502,7 @@ impl fmt::Debug for Task {
 
 impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
     const VTABLE: Vtable = Vtable {
+        is_closure: B::IS_CLOSURE,
         run: Self::run,
         take: Self::take,
         discard: Self::discard,
@@ -558,10 +574,7 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
         };
         let result = self.ending.with_mut(|ending| {
             // SAFETY: the ending is the runner's until it drops it, below.
-            match unsafe { &mut *ending } {
-                Some(ending) => ending.settle(task, result),
-                None => result,
-            }
+            unsafe { &mut *ending }.settle(task, result)
         });
         self.stage.with_mut(|stage| {
             // SAFETY: RUNNING grants access; the stage is empty.
@@ -572,10 +585,9 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
         let abandoned = word.is_detached() || word.is_waited() && task.release();
         if let Some(payload) = abandoned.then(|| task.discard()).flatten() {
             // SAFETY: the ending is the runner's until it drops it, below.
-            let left = self.ending.with(|ending| match unsafe { &*ending } {
-                Some(ending) => ending.unclaimed_panic(payload),
-                None => Some(payload),
-            });
+            let left = self
+                .ending
+                .with(|ending| unsafe { &*ending }.unclaimed_panic(payload));
             if let Some(payload) = left {
                 task.report(payload);
             }
@@ -596,9 +608,11 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
     }
 
     fn drop_ending(&self) {
-        // SAFETY: only the runner that ended the goroutine, or the last owner of the cell,
-        // comes here.
-        let ending = self.ending.with_mut(|ending| unsafe { (*ending).take() });
+        // SAFETY: only the runner that ended the goroutine, or, if none has, the last owner of
+        // the cell comes here, once and last of all.
+        let ending = self
+            .ending
+            .with_mut(|ending| unsafe { ManuallyDrop::take(&mut *ending) });
         drop_quietly(ending);
     }
 

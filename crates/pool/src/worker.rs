@@ -59,6 +59,14 @@ pub(crate) fn pool() -> Option<Arc<Shared>> {
         .flatten()
 }
 
+/// Runs `f` with the pool whose thread this is, if it is one.
+#[inline]
+pub(crate) fn with_pool<R>(f: impl FnOnce(Option<&Arc<Shared>>) -> R) -> R {
+    // A count of the worker, not of the pool: it is this thread's alone.
+    let worker = worker();
+    f(worker.as_ref().map(|w| &w.shared))
+}
+
 /// Whether this is a thread of that pool.
 pub(crate) fn is_of(shared: &Shared) -> bool {
     WORKER
@@ -215,8 +223,7 @@ impl Worker {
         if let Some((kind, waited)) = identity.end_wait() {
             self.count(|stats, by| stats.waited(kind, waited, by));
         }
-        if let Some(at) = task.take_due() {
-            let late = Duration::from_nanos(self.shared.clock().saturating_sub(at));
+        if let Some(late) = task.take_lateness(|| self.shared.clock()) {
             self.count(|stats, by| stats.latency(late, by));
         }
         self.glimpse.show(identity);
