@@ -67,6 +67,9 @@ pub trait Body: Send {
     /// it wakes must not wait for it.
     const IS_CLOSURE: bool;
 
+    /// Whether its drop does nothing.
+    fn is_spent(&self) -> bool;
+
     /// Runs it, or the next stretch of it.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output>;
 }
@@ -82,6 +85,10 @@ impl<F> Unpin for Closure<F> {}
 impl<F: FnOnce() -> T + Send, T: Send> Body for Closure<F> {
     type Output = T;
     const IS_CLOSURE: bool = true;
+
+    fn is_spent(&self) -> bool {
+        self.0.is_none()
+    }
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
         let f = self.0.take().expect("a closure is polled once");
@@ -100,6 +107,10 @@ where
 {
     type Output = F::Output;
     const IS_CLOSURE: bool = false;
+
+    fn is_spent(&self) -> bool {
+        !std::mem::needs_drop::<F>()
+    }
 
     #[allow(unsafe_code)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {

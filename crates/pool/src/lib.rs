@@ -23,6 +23,7 @@
 
 mod body;
 mod builder;
+mod cells;
 mod cgroup;
 mod core;
 mod crew;

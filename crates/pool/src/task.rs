@@ -30,6 +30,7 @@ use rendez_core::shim::{Arc, Mutex, UnsafeCell};
 use rendez_core::wake::WakeList;
 
 use crate::body::Body;
+use crate::cells;
 use crate::dump::{Entry, State as Shown};
 use crate::error::{JoinError, Payload};
 use crate::registry::Registry;
@@ -41,6 +42,11 @@ pub trait Schedule: Send + Sync {
     fn schedule(&self, task: Task);
     /// Puts a goroutine that was woken while it ran into a run queue, behind the others.
     fn reschedule(&self, task: Task);
+    /// Whether the calling thread holds this scheduler until it returns from whatever it is
+    /// doing now, whatever becomes of the goroutines.
+    fn is_held_here(&self) -> bool {
+        false
+    }
     /// A goroutine has come to its end; its result is published next.
     fn finished(&self);
     /// A goroutine panicked and nobody will join it.
@@ -212,7 +218,7 @@ impl Task {
         scheduler: Arc<dyn Schedule>,
         identity: Identity,
     ) -> (Self, Self) {
-        let cell = Box::new(Cell {
+        let cell = cells::boxed(Cell {
             header: Header {
                 state: State::new(),
                 refs: AtomicU32::new(2),
@@ -226,7 +232,7 @@ impl Task {
             stage: UnsafeCell::new(Stage::Body(body)),
             ending: UnsafeCell::new(ManuallyDrop::new(ending)),
         });
-        let header = NonNull::from(Box::leak(cell)).cast();
+        let header = cell.cast();
         (Self(header), Self(header))
     }
 
@@ -288,6 +294,21 @@ impl Task {
         if self.header().state.wake() {
             self.header().scheduler.schedule(self.clone());
         }
+    }
+
+    /// As [`wake`](Self::wake); the queue is given the caller's reference where that can be.
+    fn wake_owned(self) {
+        if !self.header().state.wake() {
+            return;
+        }
+        // Once it is queued, the goroutine may run to its end and its cell be freed, and the
+        // scheduler with it, while that still looks whom to tell.
+        let scheduler: *const dyn Schedule = &*self.header().scheduler;
+        // SAFETY: the cell keeps its scheduler, and we the cell.
+        let kept = (!unsafe { &*scheduler }.is_held_here()).then(|| self.clone());
+        // SAFETY: kept by us in the cell, or held by this thread.
+        unsafe { &*scheduler }.schedule(self);
+        drop(kept);
     }
 
     /// Makes its first turn its end; the caller is about to run it.
@@ -597,6 +618,18 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
 
     /// Drops the body where it lies; gives the panic of its drop.
     fn drop_body(&self) -> Result<(), Payload> {
+        let spent = self.stage.with_mut(|stage| {
+            // SAFETY: the caller holds RUNNING or the last reference.
+            let stage = unsafe { &mut *stage };
+            let spent = matches!(stage, Stage::Body(body) if body.is_spent());
+            if spent {
+                *stage = Stage::Empty;
+            }
+            spent
+        });
+        if spent {
+            return Ok(());
+        }
         catch_unwind(AssertUnwindSafe(|| {
             goroutine::run_as(&self.header.identity, || {
                 self.stage.with_mut(|stage| {
@@ -649,7 +682,7 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
 
     unsafe fn free(header: NonNull<Header>) {
         // SAFETY: the cell is of our type, and its last reference is gone.
-        let cell = unsafe { Box::from_raw(header.cast::<Self>().as_ptr()) };
+        let cell = unsafe { header.cast::<Self>().as_ref() };
         if !cell.header.state.load().is_done() {
             // Nobody can wake it any more: it ends here, unheard.
             cell.header.leave();
@@ -659,12 +692,17 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
             cell.header.scheduler.finished();
             cell.drop_ending();
         }
+        // SAFETY: as above; `Task::new` made it so.
+        unsafe { cells::free(header.cast::<Self>()) };
     }
 }
 
 /// Drops a value of the user's; a panic of its drop has been reported by the panic hook
 /// and must not take the caller along.
 fn drop_quietly<T>(value: T) {
+    if !std::mem::needs_drop::<T>() {
+        return;
+    }
     let mut panic = catch_unwind(AssertUnwindSafe(|| drop(value)));
     // A payload may panic when dropped, and its panic's payload too; not for ever.
     for _ in 0..8 {
@@ -687,7 +725,7 @@ fn raw_waker(task: ManuallyDrop<Task>) -> RawWaker {
 
 static WAKER: RawWakerVTable = RawWakerVTable::new(
     |data| raw_waker(ManuallyDrop::new(Task::clone(&borrow(data)))),
-    |data| ManuallyDrop::into_inner(borrow(data)).wake(),
+    |data| ManuallyDrop::into_inner(borrow(data)).wake_owned(),
     |data| borrow(data).wake(),
     |data| drop(ManuallyDrop::into_inner(borrow(data))),
 );

@@ -44,6 +44,11 @@ impl<B: Body> Body for Traced<B> {
     type Output = B::Output;
     const IS_CLOSURE: bool = B::IS_CLOSURE;
 
+    // Its drop ends the span.
+    fn is_spent(&self) -> bool {
+        false
+    }
+
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<B::Output> {
         // SAFETY: the body is pinned with the whole, and dropped where it lies.
         let this = unsafe { self.get_unchecked_mut() };

@@ -420,6 +420,10 @@ impl Schedule for Shared {
         }
     }
 
+    fn is_held_here(&self) -> bool {
+        is_of(self)
+    }
+
     fn finished(&self) {
         self.one_less();
     }
