@@ -296,9 +296,8 @@ pub fn set_spawner(spawner: fn(Detached)) -> bool {
 
 /// Runs `f` beside the caller: on the installed pool, or on a cached thread.
 ///
-/// # Panics
-///
-/// If no thread can be started.
+/// Where no thread can be started that is reported, once, and `f` runs on the first thread
+/// there is: it never panics, since those who call it may be in the middle of a cancellation.
 pub fn spawn_detached(f: impl FnOnce() + Send + 'static) {
     match SPAWNER.get() {
         Some(spawner) => spawner(Box::new(f)),
@@ -312,46 +311,89 @@ mod threads {
     #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
     use super::{Detached, Duration, VecDeque};
     use crate::shim::unmodelled::{Condvar, Mutex, spawn_named};
+    use std::io;
 
     const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
     struct Idle {
-        // Invariant: `waiting` counts the threads in `wait_for`, and no more closures are
-        // queued than threads wait for them.
+        // Invariant: no more closures are queued than threads are `waiting` for one, those
+        // that start included; but for those for whom no thread could be started.
         queue: VecDeque<Detached>,
         waiting: usize,
+        reported: bool,
     }
 
     static IDLE: Mutex<Idle> = Mutex::new(Idle {
         queue: VecDeque::new(),
         waiting: 0,
+        reported: false,
     });
     static QUEUED: Condvar = Condvar::new();
 
     pub(super) fn run(f: Detached) {
-        let mut idle = IDLE.lock();
-        if idle.waiting > idle.queue.len() {
-            idle.queue.push_back(f);
-            drop(idle);
-            QUEUED.notify_one();
-            return;
-        }
-        drop(idle);
-        spawn_named("rendez-detached", move || {
-            // A panic has been reported by the panic hook; the thread serves on.
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
-            while let Some(f) = next() {
-                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
-            }
-        })
-        .expect("cannot start a thread for a detached closure");
+        run_on(f, || spawn_named("rendez-detached", serve));
     }
 
+    fn run_on(f: Detached, start: impl Fn() -> io::Result<()>) {
+        let mut idle = IDLE.lock();
+        idle.queue.push_back(f);
+        QUEUED.notify_one();
+        while idle.queue.len() > idle.waiting {
+            idle.waiting += 1;
+            drop(idle);
+            let started = start();
+            idle = IDLE.lock();
+            if let Err(error) = started {
+                idle.waiting -= 1;
+                if !std::mem::replace(&mut idle.reported, true) {
+                    drop(idle);
+                    eprintln!(
+                        "rendez: no thread for what runs beside its caller: {error}; it waits for one"
+                    );
+                }
+                return;
+            }
+        }
+    }
+
+    /// What a thread does, counted as waiting before it starts.
+    fn serve() {
+        while let Some(f) = next() {
+            // A panic has been reported by the panic hook; the thread serves on.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+            IDLE.lock().waiting += 1;
+        }
+    }
+
+    /// The next closure to run, or `None` after a long time without one: the thread waits no
+    /// more in either case.
     fn next() -> Option<Detached> {
         let mut idle = IDLE.lock();
-        idle.waiting += 1;
         QUEUED.wait_while_for(&mut idle, |idle| idle.queue.is_empty(), KEEP_ALIVE);
         idle.waiting -= 1;
         idle.queue.pop_front()
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn what_found_no_thread_runs_on_the_next_there_is() {
+            /// Runs, and waits until all three have.
+            fn meets(met: &'static (Mutex<u32>, Condvar)) -> Detached {
+                Box::new(|| {
+                    *met.0.lock() += 1;
+                    met.1.notify_all();
+                    met.1.wait_while(&mut met.0.lock(), |n| *n < 3);
+                })
+            }
+            static MET: (Mutex<u32>, Condvar) = (Mutex::new(0), Condvar::new());
+            run_on(meets(&MET), || Err(io::Error::other("none is to be had")));
+            assert_eq!(*MET.0.lock(), 0, "nobody can have run it");
+            run(meets(&MET));
+            run(meets(&MET));
+            MET.1.wait_while(&mut MET.0.lock(), |n| *n < 3);
+        }
     }
 }
