@@ -531,7 +531,7 @@ fn spin(waiter: &Waiter, brief: bool) -> Option<usize> {
 /// wake would have been better: a thread to which that happens gives way no more for a while.
 fn turns<R>(pauses: u32, yields: u32, mut done: impl FnMut() -> Option<R>) -> Option<R> {
     /// A turn that took so long was a stranger's.
-    const LONG: Duration = Duration::from_micros(200);
+    const LONG: Duration = Duration::from_millis(1);
     /// So many waits give way to nobody then.
     const WARY: u32 = 100;
     std::thread_local! {
