@@ -163,7 +163,8 @@ impl<T> Sender<T> {
 
     /// Reserves a place for one value, blocking while there is none; at capacity 0, it
     /// reserves a receiver. The value is sent later, and without waiting, by
-    /// [`Permit::send`].
+    /// [`Permit::send`]. A receiver so reserved waits for the value even past its own time
+    /// limit: who holds a permit at capacity 0 should not block before it is used.
     ///
     /// # Errors
     ///
