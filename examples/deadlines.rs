@@ -36,6 +36,7 @@ async fn handle(
 ) -> (StatusCode, String) {
     // The work goes on beside the request, as it would in another service.
     let done = tokio::spawn(async move {
+        println!("working for {} ms", asked.ms);
         let worked = work(ctx.clone(), asked).await;
         if worked.is_err() {
             let cause = ctx.cause().map(|cause| cause.to_string());

@@ -71,15 +71,19 @@ fn requests_are_answered_time_out_or_are_given_up() {
     let answered = answer(server.ask(20, ""));
     assert!(answered.starts_with("HTTP/1.1 200"), "{answered}");
     assert!(answered.ends_with("worked for 20 ms\n"), "{answered}");
+    assert_eq!(server.line(), "working for 20 ms");
 
     let late = answer(server.ask(600_000, "grpc-timeout: 50m\r\n"));
     assert!(late.starts_with("HTTP/1.1 504"), "{late}");
+    assert_eq!(server.line(), "working for 600000 ms");
     assert_eq!(server.line(), "gave up: context deadline exceeded");
 
     let refused = answer(server.ask(20, "grpc-timeout: 1day\r\n"));
     assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
 
     let leaving = server.ask(600_000, "");
+    // A server that sees a request and its client's leaving at once need not begin.
+    assert_eq!(server.line(), "working for 600000 ms");
     drop(leaving);
     let gave_up = server.line();
     assert!(
