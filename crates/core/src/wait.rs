@@ -138,38 +138,62 @@ impl Order {
 /// The arm that won, and how.
 pub type Won = (usize, Outcome);
 
+/// What a look over all arms found.
+enum Look {
+    /// A ready arm, now taken.
+    Won(Won),
+    /// No ready arm, and the sum of their epochs.
+    Idle(u64),
+    /// Ready arms that others have taken.
+    Late,
+}
+
 /// Takes a ready arm without waiting; `None` if none could be taken at this look.
+#[inline]
 pub fn look<A: Arms + ?Sized>(arms: &A, order: Order) -> Option<Won> {
+    match look_over(arms, order) {
+        Look::Won(won) => Some(won),
+        Look::Idle(_) | Look::Late => None,
+    }
+}
+
+fn look_over<A: Arms + ?Sized>(arms: &A, order: Order) -> Look {
     let n = arms.len();
     let try_arm = |i: usize| arms.arm(i).try_now().map(|outcome| (i, outcome));
-    if order == Order::Biased || n == 1 {
-        return (0..n)
-            .filter(|&i| arms.arm(i).probe().ready)
-            .find_map(try_arm);
-    }
+    let in_order = order == Order::Biased || n == 1;
     // Uniform among the ready ones: the k-th one seen replaces the choice with
     // probability 1/k.
-    let mut n_ready = 0;
-    let mut chosen = 0;
+    let (mut n_ready, mut chosen, mut epochs) = (0, 0, 0_u64);
     for i in 0..n {
-        if arms.arm(i).probe().ready {
-            n_ready += 1;
-            if n_ready == 1 || hooks::random_below(n_ready) == 0 {
-                chosen = i;
+        let probe = arms.arm(i).probe();
+        if !probe.ready {
+            epochs = epochs.wrapping_add(probe.epoch);
+            continue;
+        }
+        n_ready += 1;
+        if in_order {
+            if let Some(won) = try_arm(i) {
+                return Look::Won(won);
             }
+        } else if n_ready == 1 || hooks::random_below(n_ready) == 0 {
+            chosen = i;
         }
     }
     if n_ready == 0 {
-        return None;
+        return Look::Idle(epochs);
+    }
+    if in_order {
+        return Look::Late;
     }
     // Somebody was faster at the chosen one: any other will do.
-    try_arm(chosen).or_else(|| {
+    let won = try_arm(chosen).or_else(|| {
         let start = hooks::random_below(n);
         (start..n)
             .chain(0..start)
             .filter(|&i| arms.arm(i).probe().ready)
             .find_map(try_arm)
-    })
+    });
+    won.map_or(Look::Late, Look::Won)
 }
 
 /// Takes a ready arm; `None` only if there was an instant at which no arm was ready.
@@ -178,11 +202,10 @@ pub fn try_any(arms: &[&dyn Case], order: Order) -> Option<Won> {
     hooks::switch_point();
     const LOOKS: usize = 3;
     for _ in 0..LOOKS {
-        if let Some(won) = look(arms, order) {
-            return Some(won);
-        }
-        if idle(arms).is_some_and(|epochs| idle(arms) == Some(epochs)) {
-            return None;
+        match look_over(arms, order) {
+            Look::Won(won) => return Some(won),
+            Look::Idle(epochs) if idle(arms) == Some(epochs) => return None,
+            Look::Idle(_) | Look::Late => {}
         }
     }
     // Queued on all at once, none can become ready unnoticed.
