@@ -32,9 +32,14 @@ fn go_on_with() -> usize {
 }
 
 fn a_panic_is_reported() {
-    let handle = spawn().name("fetch").go(|| panic!("at work"));
+    let (tx, rx) = bounded::<()>(0);
+    let handle = spawn().name("fetch").go(move || {
+        let _ = rx.recv();
+        panic!("at work")
+    });
+    // Before it panics: what two threads write would lie in each other's lines.
     eprintln!("its id is {}", handle.id());
-    drop(handle);
+    drop((handle, tx));
     while rendez_pool::num_goroutines() > 0 {
         std::thread::yield_now();
     }
