@@ -228,10 +228,9 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// let lock = RwLock::new(1);
     /// let guard = lock.upgradable_read_async().await;
-    /// if *guard == 1 {
-    ///     *RwLock::upgrade_async(guard).await = 2;
-    /// }
-    /// assert_eq!(lock.into_inner(), 2);
+    /// assert_eq!(*guard, 1);
+    /// *RwLock::upgrade_async(guard).await = 2;
+    /// assert_eq!(*lock.read(), 2);
     /// # });
     /// ```
     ///
