@@ -311,7 +311,7 @@ mod threads {
     #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
     use super::{Detached, Duration, VecDeque};
     use crate::shim::unmodelled::{Condvar, Mutex, spawn_named};
-    use std::io;
+    use std::io::{self, Write};
 
     const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
@@ -347,7 +347,9 @@ mod threads {
                 idle.waiting -= 1;
                 if !std::mem::replace(&mut idle.reported, true) {
                     drop(idle);
-                    eprintln!(
+                    // `eprintln` would panic where nobody reads it.
+                    let _ = writeln!(
+                        io::stderr(),
                         "rendez: no thread for what runs beside its caller: {error}; it waits for one"
                     );
                 }
