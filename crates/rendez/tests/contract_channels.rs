@@ -2,17 +2,19 @@
 //! program may rely on.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod common;
+
 use std::error::Error;
 use std::fmt::Debug;
-use std::future::Future;
 use std::iter::FusedIterator;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use common::{Counted, HOUR, Opaque, TICK, poll};
 use futures_util::stream::FusedStream;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use rendez::pool::block_on;
@@ -23,28 +25,8 @@ use rendez::select::{
     WeakSender, at,
 };
 
-const TICK: Duration = Duration::from_millis(5);
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// Polls once, with a waker that does nothing.
-fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
-
 fn is_send<T: Send>(_: &T) {}
 fn is_unpin<T: Unpin>(_: &T) {}
-
-/// Neither `Clone`, nor `Debug`, nor `PartialEq`.
-struct Opaque;
-
-/// Counts its drops.
-struct Counted(Arc<AtomicUsize>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
 
 #[test]
 fn ends_are_what_crossbeams_are() {

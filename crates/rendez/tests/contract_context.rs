@@ -1,28 +1,19 @@
 //! The contract of contexts, through the umbrella.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod common;
+
 use std::error::Error;
 use std::fmt::{self, Debug};
-use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use common::{HOUR, TICK, is_send, poll};
 use rendez::context::{AfterFunc, ContextError, Done};
 use rendez::pool::block_on;
 use rendez::prelude::*;
-
-const TICK: Duration = Duration::from_millis(5);
-const HOUR: Duration = Duration::from_secs(3600);
-
-fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut std::task::Context::from_waker(Waker::noop()))
-}
-
-fn is_send<T: Send>(value: T) -> T {
-    value
-}
 
 #[derive(Debug, PartialEq)]
 struct Reason(u8);

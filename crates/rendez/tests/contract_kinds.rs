@@ -1,40 +1,22 @@
 //! The contract of `oneshot`, `broadcast` and `watch`, through the umbrella.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod common;
+
 use std::error::Error;
-use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Instant;
 
+use common::{Counted, Opaque, TICK, is_send, poll};
 use rendez::pool::block_on;
 use rendez::prelude::*;
 use rendez::select::{
     RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError, broadcast,
     broadcast_waiting, watch,
 };
-
-const TICK: Duration = Duration::from_millis(5);
-
-fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
-
-fn is_send<T: Send>(value: T) -> T {
-    value
-}
-
-struct Opaque;
-
-struct Counted(Arc<AtomicUsize>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
 
 // --- oneshot ------------------------------------------------------------------------------
 

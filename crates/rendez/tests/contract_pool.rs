@@ -1,6 +1,8 @@
 //! The contract of goroutines, scopes and pools, through the umbrella.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod common;
+
 use std::error::Error;
 use std::fmt::Debug;
 use std::future::Future;
@@ -9,20 +11,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
+use common::{HOUR, TICK, is_send};
 use rendez::pool::{
     Dump, FuturesSpawner, Goroutine, JoinError, Pool, Spawn, SpawnError, Task, block_on, dump,
     num_goroutines, par_map, spawn, try_par_map, yield_now, yield_thread,
 };
 use rendez::prelude::*;
-
-const TICK: Duration = Duration::from_millis(5);
-const HOUR: Duration = Duration::from_secs(3600);
-
-fn is_send<T: Send>(value: T) -> T {
-    value
-}
 
 // --- go -----------------------------------------------------------------------------------
 

@@ -2,14 +2,16 @@
 //! may do, which arm is chosen, what a `default` means.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod common;
+
 use std::cell::Cell;
 use std::error::Error;
-use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use common::{HOUR, TICK, is_send, poll};
 use rendez::context::ContextError;
 use rendez::pool::{JoinError, block_on};
 use rendez::prelude::*;
@@ -18,17 +20,6 @@ use rendez::select::{
     TrySelectError, merge, or_done, select_biased_async, tee,
 };
 use rendez::sync::AcquireError;
-
-const TICK: Duration = Duration::from_millis(5);
-const HOUR: Duration = Duration::from_secs(3600);
-
-fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut TaskContext::from_waker(Waker::noop()))
-}
-
-fn is_send<T: Send>(value: T) -> T {
-    value
-}
 
 /// A receiver with one value.
 fn ready<T>(value: T) -> Receiver<T> {

@@ -5,17 +5,19 @@
     clippy::await_holding_lock
 )]
 
+mod common;
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt::Debug;
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
+use common::{HOUR, TICK, is_send, poll};
 use rendez::pool::block_on;
 use rendez::prelude::*;
 use rendez::sync::{
@@ -23,17 +25,6 @@ use rendez::sync::{
     Pooled, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard, Shared, once_func,
     once_value,
 };
-
-const TICK: Duration = Duration::from_millis(5);
-const HOUR: Duration = Duration::from_secs(3600);
-
-fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
-
-fn is_send<T: Send>(value: T) -> T {
-    value
-}
 
 fn message(payload: Box<dyn std::any::Any + Send>) -> String {
     match payload.downcast::<String>() {

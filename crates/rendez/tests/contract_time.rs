@@ -1,27 +1,16 @@
 //! The contract of sleeps, timers and tickers, through the umbrella.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod common;
+
 use std::error::Error;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use common::{HOUR, TICK, is_send, poll};
 use futures_util::{Stream, StreamExt};
 use rendez::pool::block_on;
 use rendez::prelude::*;
 use rendez::time::{AfterFunc, Elapsed, after_func, now, sleep, sleep_async, timeout};
-
-const TICK: Duration = Duration::from_millis(5);
-const HOUR: Duration = Duration::from_secs(3600);
-
-fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
-
-fn is_send<T: Send>(value: T) -> T {
-    value
-}
 
 #[test]
 fn sleeps_last_at_least_as_long() {
