@@ -13,188 +13,31 @@
 //!   between. So no wake-up is lost.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomPinned;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::case::{Arm, Case, Outcome};
+use crate::case::{Arm, Case};
 use crate::clock::{self, Alarm};
 use crate::goroutine::{self, WaitKind};
 use crate::hooks;
 use crate::parker::Parker;
 use crate::queue::{Node, Registration};
-use crate::shim::{Arc, multicore, spin_loop, thread};
+use crate::shim::Arc;
 use crate::waiter::{Unsettled, Waiter, WakeSet};
 use crate::wake::Wake;
 
-/// The cases of one wait.
-pub trait Arms {
-    /// How many.
-    fn len(&self) -> usize;
-    /// The `i`-th.
-    fn arm(&self, i: usize) -> &dyn Case;
-    /// Whether there is none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
+mod arms;
+mod look;
 
-impl Arms for [&dyn Case] {
-    fn len(&self) -> usize {
-        <[_]>::len(self)
-    }
-    fn arm(&self, i: usize) -> &dyn Case {
-        self[i]
-    }
-}
+pub use arms::{And, Arms, Empty, Only, Order};
+pub use look::{Won, look};
 
-/// The one case of a plain operation.
-#[derive(Debug)]
-pub struct Only<C>(pub C);
-
-impl<C: Case> Arms for Only<C> {
-    #[inline]
-    fn len(&self) -> usize {
-        1
-    }
-    #[inline]
-    fn arm(&self, _: usize) -> &dyn Case {
-        &self.0
-    }
-}
-
-/// No case: where a typed list begins.
-#[derive(Clone, Copy, Debug)]
-pub struct Empty;
-
-impl Empty {
-    /// A list of `case` alone.
-    pub fn and<C: Case>(self, case: C) -> And<Self, C> {
-        And(self, case)
-    }
-}
-
-impl<R: Arms, C: Case> And<R, C> {
-    /// This list and `case` after it.
-    pub fn and<D: Case>(self, case: D) -> And<Self, D> {
-        And(self, case)
-    }
-}
-
-impl Arms for Empty {
-    fn len(&self) -> usize {
-        0
-    }
-    fn arm(&self, _: usize) -> &dyn Case {
-        unreachable!("an arm's number is below the number of arms")
-    }
-}
-
-/// A list of cases and one more: it keeps its arms' types, so that a future over it is
-/// `Send` when they are.
-#[derive(Clone, Copy, Debug)]
-pub struct And<R, C>(pub R, pub C);
-
-impl<R: Arms, C: Case> Arms for And<R, C> {
-    #[inline]
-    fn len(&self) -> usize {
-        self.0.len() + 1
-    }
-    #[inline]
-    fn arm(&self, i: usize) -> &dyn Case {
-        if i == self.0.len() {
-            &self.1
-        } else {
-            self.0.arm(i)
-        }
-    }
-}
-
-/// Which of several ready arms is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Each with the same probability.
-    Fair,
-    /// The first.
-    Biased,
-}
-
-impl Order {
-    /// Where to begin among `n` arms.
-    fn start(self, n: usize) -> usize {
-        if self == Self::Biased || n < 2 {
-            0
-        } else {
-            hooks::random_below(n)
-        }
-    }
-}
-
-/// The arm that won, and how.
-pub type Won = (usize, Outcome);
-
-/// What a look over all arms found.
-enum Look {
-    /// A ready arm, now taken.
-    Won(Won),
-    /// No ready arm, and the sum of their epochs.
-    Idle(u64),
-    /// Ready arms that others have taken.
-    Late,
-}
-
-/// Takes a ready arm without waiting; `None` if none could be taken at this look.
-#[inline]
-pub fn look<A: Arms + ?Sized>(arms: &A, order: Order) -> Option<Won> {
-    match look_over(arms, order) {
-        Look::Won(won) => Some(won),
-        Look::Idle(_) | Look::Late => None,
-    }
-}
-
-fn look_over<A: Arms + ?Sized>(arms: &A, order: Order) -> Look {
-    let n = arms.len();
-    let try_arm = |i: usize| arms.arm(i).try_now().map(|outcome| (i, outcome));
-    let in_order = order == Order::Biased || n == 1;
-    // Uniform among the ready ones: the k-th one seen replaces the choice with
-    // probability 1/k.
-    let (mut n_ready, mut chosen, mut epochs) = (0, 0, 0_u64);
-    for i in 0..n {
-        let probe = arms.arm(i).probe();
-        if !probe.ready {
-            epochs = epochs.wrapping_add(probe.epoch);
-            continue;
-        }
-        n_ready += 1;
-        if in_order {
-            if let Some(won) = try_arm(i) {
-                return Look::Won(won);
-            }
-        } else if n_ready == 1 || hooks::random_below(n_ready) == 0 {
-            chosen = i;
-        }
-    }
-    if n_ready == 0 {
-        return Look::Idle(epochs);
-    }
-    if in_order {
-        return Look::Late;
-    }
-    // Somebody was faster at the chosen one: any other will do.
-    let won = try_arm(chosen).or_else(|| {
-        let start = hooks::random_below(n);
-        (start..n)
-            .chain(0..start)
-            .filter(|&i| arms.arm(i).probe().ready)
-            .find_map(try_arm)
-    });
-    won.map_or(Look::Late, Look::Won)
-}
+use look::{Look, idle, look_a_while, look_over, spin};
 
 /// Takes a ready arm; `None` only if there was an instant at which no arm was ready.
 #[track_caller]
@@ -210,20 +53,6 @@ pub fn try_any(arms: &[&dyn Case], order: Order) -> Option<Won> {
     }
     // Queued on all at once, none can become ready unnoticed.
     queue_and_sleep(arms, Deadline::Past, order, false, Location::caller())
-}
-
-/// The sum of all epochs if no arm is ready. Epochs never decrease, so the sum is the
-/// same twice only if each is.
-fn idle<A: Arms + ?Sized>(arms: &A) -> Option<u64> {
-    let mut sum = 0_u64;
-    for i in 0..arms.len() {
-        let probe = arms.arm(i).probe();
-        if probe.ready {
-            return None;
-        }
-        sum = sum.wrapping_add(probe.epoch);
-    }
-    Some(sum)
 }
 
 /// Blocks until an arm is taken or `deadline` passes.
@@ -507,86 +336,6 @@ fn sleep<A: Arms + ?Sized>(
             queued.recheck(order.start(n), spent);
         }
     })
-}
-
-/// Looks for about as long as a sleep and its wake would take, before it queues. A peer that
-/// comes meanwhile finds nobody to wake, which would cost it more than all the looking.
-fn look_a_while<A: Arms + ?Sized>(
-    arms: &A,
-    deadline: Deadline,
-    order: Order,
-    watch: bool,
-) -> Option<Won> {
-    let n = arms.len();
-    // A pool's worker has other goroutines to run, and virtual time stands still.
-    let may = !watch && !matches!(deadline, Deadline::Past) && multicore();
-    if !may || hooks::has_scheduler() || hooks::bubble().is_some() {
-        return None;
-    }
-    if !(0..n).all(|i| arms.arm(i).worth_watching()) {
-        return None;
-    }
-    turns(7, 100, || {
-        if (0..n).any(|i| arms.arm(i).probe().ready) {
-            look(arms, order).map(Some)
-        } else if matches!(deadline, Deadline::At(at) if at <= clock::now()) {
-            Some(None)
-        } else {
-            None
-        }
-    })
-    .flatten()
-}
-
-/// Waits a little, queued, for a peer that is already on its way.
-fn spin(waiter: &Waiter, brief: bool) -> Option<usize> {
-    if brief || !multicore() {
-        return None;
-    }
-    turns(6, 50, || waiter.ready())
-}
-
-/// Asks `done` after pauses, each twice as long as the one before, since a peer is faster the
-/// less its cache lines are asked for; then each time giving way to other threads, which on
-/// a busy machine lets the peer run.
-///
-/// If it lets a stranger run instead, for as long as the system gives him, a sleep and its
-/// wake would have been better: a thread to which that happens gives way no more for a while.
-fn turns<R>(pauses: u32, yields: u32, mut done: impl FnMut() -> Option<R>) -> Option<R> {
-    /// A turn that took so long was a stranger's.
-    const LONG: Duration = Duration::from_millis(1);
-    /// So many waits give way to nobody then.
-    const WARY: u32 = 100;
-    std::thread_local! {
-        static WARY_FOR: Cell<u32> = const { Cell::new(0) };
-    }
-    for step in 0..pauses {
-        (0..1_u32 << step).for_each(|_| spin_loop());
-        if let Some(done) = done() {
-            return Some(done);
-        }
-    }
-    let wary = WARY_FOR.try_with(|wary| wary.replace(wary.get().saturating_sub(1)));
-    if wary.unwrap_or(1) > 0 {
-        return None;
-    }
-    let mut before = Instant::now();
-    for _ in 0..yields {
-        thread::yield_now();
-        let now = Instant::now();
-        let long = now - before > LONG;
-        before = now;
-        if long {
-            let _ = WARY_FOR.try_with(|wary| wary.set(WARY));
-        }
-        if let Some(done) = done() {
-            return Some(done);
-        }
-        if long {
-            break;
-        }
-    }
-    None
 }
 
 /// A wait as a task makes it. [`poll_won`](Self::poll_won) is a future's poll; `N` is an
