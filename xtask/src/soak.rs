@@ -47,7 +47,14 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         let start = Instant::now();
         let outcome = supervise(program, &name, (share as u64).max(1), package);
         let took = start.elapsed().as_secs_f64();
-        match outcome {
+        let early = || failed(format!("ended before its {share:.0} s were over"));
+        match outcome.and_then(|said| {
+            if took < share.floor() {
+                Err(early())
+            } else {
+                Ok(said)
+            }
+        }) {
             Ok(said) => println!("{name:<32} passed, {took:>7.1} s  {said}"),
             Err(Failure::Failed(why) | Failure::Usage(why)) => {
                 println!("{name:<32} FAILED, {took:>7.1} s  {why}");
@@ -99,8 +106,8 @@ impl Options {
     }
 }
 
-/// The tests of a package that run for as long as they are told: in a file or folder that names
-/// the variable, or that uses what the package's tests share and names it.
+/// The tests of a package that run for as long as they are told: in a file or folder that reads
+/// the variable, or that calls the function that reads it for all the package's tests.
 fn randomized(package: &Package) -> Result<Vec<String>, Failure> {
     let folder = package.folder.join("tests");
     let shared = folder.join("common/mod.rs");
@@ -109,7 +116,7 @@ fn randomized(package: &Package) -> Result<Vec<String>, Failure> {
     } else {
         String::new()
     };
-    let helper = shared.contains(TIME).then(|| helper(&shared)).flatten();
+    let helper = helper(&shared);
     let mut tests = Vec::new();
     let Ok(entries) = std::fs::read_dir(&folder) else {
         return Ok(tests);
@@ -126,7 +133,7 @@ fn randomized(package: &Package) -> Result<Vec<String>, Failure> {
             continue;
         };
         let text = read(&main)?;
-        if text.contains(TIME) || helper.as_ref().is_some_and(|name| text.contains(name)) {
+        if reads(&text).is_some() || helper.as_ref().is_some_and(|name| calls(&text, name)) {
             tests.push(name.to_string_lossy().into_owned());
         }
     }
@@ -134,11 +141,23 @@ fn randomized(package: &Package) -> Result<Vec<String>, Failure> {
     Ok(tests)
 }
 
-/// A call of the function that reads the variable.
-fn helper(text: &str) -> Option<String> {
-    let before = &text[..text.find(TIME)?];
+/// Where a text reads the variable, and does not only speak of it.
+fn reads(text: &str) -> Option<usize> {
+    text.find(&format!("\"{TIME}\""))
+}
+
+/// The name of the function that reads the variable.
+fn helper(text: &str) -> Option<&str> {
+    let before = &text[..reads(text)?];
     let name = &before[before.rfind("fn ")? + 3..];
-    Some(format!("{}(", &name[..name.find(['(', '<'])?]))
+    Some(&name[..name.find(['(', '<'])?])
+}
+
+/// Whether a text calls the function of that name, and not one whose name ends like it.
+fn calls(text: &str, name: &str) -> bool {
+    let ends_a_name = |before: &str| before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    text.match_indices(&format!("{name}("))
+        .any(|(at, _)| !ends_a_name(&text[..at]))
 }
 
 /// Builds them, and gives each one's program.
@@ -227,9 +246,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_function_that_reads_the_time_is_found() {
-        let text = format!("fn other() {{}}\npub(crate) fn rounds<R>(x: u8) {{ set(\"{TIME}\") }}");
-        assert_eq!(helper(&text), Some("rounds(".to_owned()));
+    fn the_function_that_reads_the_time_is_found_whoever_speaks_of_it_before() {
+        let text = format!(
+            "fn other() {{}}\n/// Runs for `{TIME}`.\n\
+             pub(crate) fn rounds<R>(x: u8) {{ set(\"{TIME}\") }}"
+        );
+        assert_eq!(helper(&text), Some("rounds"));
+        assert_eq!(helper(&format!("/// `{TIME}`\nfn other() {{}}")), None);
+    }
+
+    #[test]
+    fn a_call_is_not_found_at_the_end_of_another_name() {
+        assert!(calls("    stress(|seed| ());", "stress"));
+        assert!(!calls("fn they_hold_under_stress() {}", "stress"));
     }
 
     #[test]

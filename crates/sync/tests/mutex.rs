@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Dice, LONG, assert_pending, assert_ready, block_on, poll_once, within_reason};
+use common::{
+    Dice, LONG, assert_pending, assert_ready, block_on, poll_once, stress, within_reason,
+};
 use rendez_sync::{Mutex, MutexGuard};
 
 #[test]
@@ -226,8 +228,7 @@ fn whoever_locks_in_a_loop_does_not_starve_the_others() {
 
 #[test]
 fn threads_tasks_timeouts_and_cancellations_exclude_each_other() {
-    const ROUNDS: u64 = 3000;
-    within_reason(|| {
+    stress(|round| {
         // The value is changed in two steps, so that two at once would be seen.
         let mutex = Arc::new(Mutex::new((0_u64, 0_u64)));
         let enter = |mut guard: MutexGuard<'_, (u64, u64)>| {
@@ -237,12 +238,12 @@ fn threads_tasks_timeouts_and_cancellations_exclude_each_other() {
             1
         };
         let workers: Vec<_> = (0..6)
-            .map(|seed| {
+            .map(|i| {
                 let mutex = Arc::clone(&mutex);
                 thread::spawn(move || {
-                    let mut dice = Dice::new(seed);
+                    let mut dice = Dice::new(round + i);
                     let mut entered = 0;
-                    for _ in 0..ROUNDS {
+                    for _ in 0..500 {
                         entered += match dice.below(7) {
                             0 => mutex.try_lock().map_or(0, enter),
                             1 => block_on(async { enter(mutex.lock_async().await) }),

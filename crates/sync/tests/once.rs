@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
-use common::{assert_pending, assert_ready, block_on, within_reason};
+use common::{assert_pending, assert_ready, block_on, stress, within_reason};
 use rendez_sync::{Lazy, Once, OnceCell, once_func, once_value};
 
 /// What a closure panicked with, as text.
@@ -273,8 +273,8 @@ fn a_lazy_is_made_on_first_use() {
 
 #[test]
 fn makers_that_panic_and_are_cancelled_leave_one_value_under_stress() {
-    within_reason(|| {
-        for _ in 0..500 {
+    stress(|_| {
+        for _ in 0..50 {
             let cell = OnceCell::new();
             let made = AtomicUsize::new(0);
             thread::scope(|s| {

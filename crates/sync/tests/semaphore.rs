@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::{Dice, LONG, assert_pending, assert_ready, block_on, poll_once, within_reason};
+use common::{
+    Dice, LONG, assert_pending, assert_ready, block_on, poll_once, stress, within_reason,
+};
 use rendez_core::case::{Arm, Case};
 use rendez_core::wait::{self, CaseFuture, Order};
 use rendez_sync::{AcquireError, Semaphore};
@@ -237,15 +239,15 @@ fn an_epoch_changes_whenever_the_arm_becomes_ready() {
 #[test]
 fn weights_never_exceed_the_size_under_stress() {
     const SIZE: usize = 7;
-    within_reason(|| {
+    stress(|round| {
         let semaphore = Arc::new(Semaphore::new(SIZE));
         let inside = Arc::new(AtomicUsize::new(0));
         let workers: Vec<_> = (0..6)
-            .map(|seed| {
+            .map(|i| {
                 let (semaphore, inside) = (Arc::clone(&semaphore), Arc::clone(&inside));
                 thread::spawn(move || {
-                    let mut dice = Dice::new(seed);
-                    for _ in 0..3000 {
+                    let mut dice = Dice::new(round + i);
+                    for _ in 0..500 {
                         let n = dice.below(SIZE as u64 + 1) as usize;
                         let short = Duration::from_micros(dice.below(100));
                         let permit = match dice.below(6) {
