@@ -122,6 +122,16 @@ enum Deadline {
     Past,
 }
 
+impl Deadline {
+    fn has_passed(self) -> bool {
+        match self {
+            Self::Never => false,
+            Self::At(at) => at <= clock::now(),
+            Self::Past => true,
+        }
+    }
+}
+
 impl From<Option<Instant>> for Deadline {
     fn from(deadline: Option<Instant>) -> Self {
         deadline.map_or(Self::Never, Self::At)
@@ -289,10 +299,9 @@ fn sleep<A: Arms + ?Sized>(
             watch,
             brief,
         };
-        if let Some(arm) = queued
-            .enqueue(order.start(n))
-            .or_else(|| spin(waiter, brief))
-        {
+        // Who may not wait does not do so for a peer on its way either.
+        let spin = || (!given.has_passed()).then(|| spin(waiter)).flatten();
+        if let Some(arm) = queued.enqueue(order.start(n)).or_else(spin) {
             return Some(queued.won(arm));
         }
         let mut deadline = given;
@@ -301,12 +310,7 @@ fn sleep<A: Arms + ?Sized>(
             if let Some(arm) = waiter.ready() {
                 return Some(queued.won(arm));
             }
-            let expired = match deadline {
-                Deadline::Never => false,
-                Deadline::At(at) => at <= clock::now(),
-                Deadline::Past => true,
-            };
-            if expired {
+            if deadline.has_passed() {
                 match waiter.abort(false) {
                     Ok(None) => return None,
                     Ok(Some(arm)) => return Some(queued.won(arm)),
@@ -401,7 +405,12 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
     /// Polls: looks, queues, or sees which arm has won. The caller finishes that arm
     /// before it does anything else. Polled again after that, it waits anew.
     pub fn poll_won(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Won> {
-        self.poll_by(cx, None)
+        // SAFETY: nothing is moved out; nodes and waiter stay where they are pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        match this.look_first() {
+            Some(won) => Poll::Ready(won),
+            None => this.poll_queued(cx, None),
+        }
     }
 
     /// As [`poll_won`](Self::poll_won), for a caller who has just looked in vain.
@@ -410,38 +419,31 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
         unsafe { self.get_unchecked_mut() }.poll_queued(cx, None)
     }
 
-    /// As `poll_won`, and has the task woken at `limit` too.
-    fn poll_by(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: Option<Instant>) -> Poll<Won> {
-        // SAFETY: nothing is moved out; nodes and waiter stay where they are pinned.
-        let this = unsafe { self.get_unchecked_mut() };
+    /// The look that comes before the first queueing.
+    fn look_first(&self) -> Option<Won> {
         hooks::switch_point();
-        if this.waiter.is_none() {
-            // A look may say ready and be wrong; who only watches queues, to be told.
-            if let Some(won) = (!this.watch)
-                .then(|| look(&this.arms, this.order))
-                .flatten()
-            {
-                return Poll::Ready(won);
-            }
-        }
-        this.poll_queued(cx, limit)
+        // A look may say ready and be wrong; who only watches queues, to be told.
+        let looks = self.waiter.is_none() && !self.watch;
+        looks.then(|| look(&self.arms, self.order)).flatten()
     }
 
     /// As [`poll_won`](Self::poll_won), but gives up with `None` once `deadline` passes.
     pub fn poll_until(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         deadline: Option<Instant>,
     ) -> Poll<Option<Won>> {
-        if let Poll::Ready(won) = self.as_mut().poll_by(cx, deadline) {
-            return Poll::Ready(Some(won));
-        }
-        let Some(deadline) = deadline else {
-            return Poll::Pending;
-        };
         // SAFETY: nothing is moved out; nodes and waiter stay where they are pinned.
         let this = unsafe { self.get_unchecked_mut() };
-        if deadline > clock::now() {
+        if let Some(won) = this.look_first() {
+            return Poll::Ready(Some(won));
+        }
+        // An alarm for a deadline that has passed would be late.
+        let limit = deadline.filter(|&at| at > clock::now());
+        if let Poll::Ready(won) = this.poll_queued(cx, limit) {
+            return Poll::Ready(Some(won));
+        }
+        if deadline == limit {
             return Poll::Pending;
         }
         let Some(waiter) = &this.waiter else {

@@ -5,7 +5,7 @@
 //!
 //! Invariant: while it is armed, an alarm for `due` is set or about to be set by whoever
 //! armed it, who keeps it only if no later arming, stop or firing has raised `setting`
-//! meanwhile. A firing that finds the cell not armed, or armed for later, is an earlier
+//! meanwhile. Who arms it for the present fires it instead. A firing that finds the cell not armed, or armed for later, is an earlier
 //! setting's and does nothing.
 
 use std::fmt;
@@ -158,7 +158,9 @@ impl Cell {
         let setting = state.setting;
         drop(state);
         drop(old_alarm);
-        if let Some(deadline) = deadline {
+        if d.is_zero() {
+            self.at_home(|| self.fire());
+        } else if let Some(deadline) = deadline {
             let mut alarm = Alarm::new();
             alarm.set(deadline, &Waker::from(Arc::clone(self)));
             let mut state = self.state.lock();

@@ -49,10 +49,8 @@ pub fn sleep(d: Duration) {
 /// ```
 #[track_caller]
 pub fn sleep_async(d: Duration) -> Sleep {
-    let now = clock::now();
     Sleep {
-        until: now.checked_add(d),
-        made: Some(now),
+        until: clock::deadline_after(d),
         alarm: Alarm::new(),
         location: Location::caller(),
     }
@@ -63,8 +61,6 @@ pub fn sleep_async(d: Duration) -> Sleep {
 #[must_use = "futures do nothing unless polled"]
 pub struct Sleep {
     until: Option<Instant>,
-    // When it was made, until it is polled.
-    made: Option<Instant>,
     alarm: Alarm,
     location: &'static Location<'static>,
 }
@@ -74,10 +70,7 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         hooks::switch_point();
-        // Nearly always it is polled as soon as it is made, and the clock need not be asked
-        // again. If it was not, and it is time by now, the alarm goes off at once.
-        let made = self.made.take().filter(|_| !hooks::any_bubble());
-        let now = made.unwrap_or_else(clock::now);
+        let now = clock::now();
         if let Some(until) = self.until {
             if until <= now {
                 self.alarm.cancel();

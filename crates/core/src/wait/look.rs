@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use super::{Arms, Deadline, Order};
 use crate::case::Outcome;
-use crate::clock;
 use crate::hooks;
 use crate::shim::{multicore, spin_loop, thread};
 use crate::waiter::Waiter;
@@ -108,21 +107,18 @@ pub(super) fn look_a_while<A: Arms + ?Sized>(
     turns(7, 100, || {
         if (0..n).any(|i| arms.arm(i).probe().ready) {
             look(arms, order).map(Some)
-        } else if matches!(deadline, Deadline::At(at) if at <= clock::now()) {
-            Some(None)
         } else {
-            None
+            deadline.has_passed().then_some(None)
         }
     })
     .flatten()
 }
 
 /// Waits a little, queued, for a peer that is already on its way.
-pub(super) fn spin(waiter: &Waiter, brief: bool) -> Option<usize> {
-    if brief || !multicore() {
-        return None;
-    }
-    turns(6, 50, || waiter.ready())
+pub(super) fn spin(waiter: &Waiter) -> Option<usize> {
+    multicore()
+        .then(|| turns(6, 50, || waiter.ready()))
+        .flatten()
 }
 
 /// Asks `done` after pauses, each twice as long as the one before, since a peer is faster the

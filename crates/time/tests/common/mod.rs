@@ -23,6 +23,8 @@ pub(crate) struct Clock {
 
 struct Inner {
     now: Instant,
+    // How many alarms have been set, ever.
+    n_set: usize,
     alarms: Vec<(Instant, u64, Wake)>,
 }
 
@@ -31,6 +33,7 @@ impl Clock {
         Arc::new(Self {
             inner: Mutex::new(Inner {
                 now: Instant::now(),
+                n_set: 0,
                 alarms: Vec::new(),
             }),
             _count: BubbleCount::new(),
@@ -66,6 +69,13 @@ impl Clock {
     pub(crate) fn n_alarms(&self) -> usize {
         self.inner.lock().alarms.len()
     }
+
+    /// How many alarms have been set while `f` ran, fired ones included.
+    pub(crate) fn n_set_by(&self, f: impl FnOnce()) -> usize {
+        let before = self.inner.lock().n_set;
+        f();
+        self.inner.lock().n_set - before
+    }
 }
 
 impl Bubble for Clock {
@@ -75,6 +85,7 @@ impl Bubble for Clock {
     fn set_alarm(&self, deadline: Instant, wake: Wake) -> u64 {
         let key = unique_id();
         let mut inner = self.inner.lock();
+        inner.n_set += 1;
         if deadline > inner.now {
             inner.alarms.push((deadline, key, wake));
         } else {
