@@ -250,6 +250,6 @@ impl<C: AsCase> AsCase for Option<C> {
         Self: 'a;
 
     fn __case(&self) -> Self::Case<'_> {
-        self.as_ref().map(AsCase::__case)
+        self.as_ref().map(|present| present.__case())
     }
 }

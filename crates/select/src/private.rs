@@ -78,7 +78,7 @@ impl<S: AsOffer> AsOffer for Option<S> {
         Self: 'a;
 
     fn __offer(&self) -> Self::Offer<'_> {
-        self.as_ref().map(AsOffer::__offer)
+        self.as_ref().map(|present| present.__offer())
     }
 }
 
