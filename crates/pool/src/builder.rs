@@ -10,7 +10,8 @@ use rendez_core::shim::{Arc, thread};
 use crate::dump::Dump;
 use crate::error::{Payload, message};
 use crate::os;
-use crate::pool::{Policy, Pool};
+use crate::pool::Pool;
+use crate::shared::Policy;
 use crate::threads::Config;
 
 /// A pool to be configured: see [`Pool::builder`].

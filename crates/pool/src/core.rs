@@ -16,8 +16,9 @@ use rendez_core::shim::Arc;
 use rendez_core::shim::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::list::List;
+use crate::slot::Slot;
 use crate::stats::{SAMPLE, Stats};
-use crate::task::{Slot, Task};
+use crate::task::Task;
 
 /// How many goroutines in a row may come from the next slot while the queue waits.
 const MAX_CHAIN: u32 = 16;
@@ -301,7 +302,7 @@ mod tests {
     use super::*;
     use crate::error::Payload;
     use crate::join::goroutine_on;
-    use crate::task::Schedule;
+    use crate::schedule::Schedule;
 
     struct Nowhere;
 

@@ -16,7 +16,7 @@ use rendez_core::shim::unmodelled::Mutex;
 use rendez_core::shim::{Arc, Weak};
 
 use crate::foreign;
-use crate::pool::Shared;
+use crate::shared::Shared;
 
 /// The goroutines that lived at one time: see [`dump`].
 ///

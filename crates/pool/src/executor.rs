@@ -20,9 +20,10 @@ use crate::body::Goroutine;
 use crate::error::SpawnError;
 use crate::foreign::{Slot, Task};
 use crate::join::JoinHandle;
-use crate::pool::{self, Pool, Shared};
+use crate::pool::{self, Pool};
+use crate::schedule::{Ending, Schedule, spawned_at};
 use crate::scope::{Running, Scope};
-use crate::task::{Ending, Schedule, spawned_at};
+use crate::shared::Shared;
 
 /// An executor that can run goroutines.
 ///

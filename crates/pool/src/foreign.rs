@@ -26,7 +26,8 @@ use crate::builder;
 use crate::dump::Entry;
 use crate::error::Payload;
 use crate::registry::Registry;
-use crate::task::{self, Schedule};
+use crate::schedule::Schedule;
+use crate::task;
 
 /// A goroutine to be run by an executor: what [`Spawn::spawn`](crate::Spawn::spawn) is given.
 ///

@@ -18,9 +18,10 @@ use rendez_core::wait::{self, CaseFuture};
 use crate::body::Goroutine;
 use crate::error::JoinError;
 use crate::own_thread::OwnThread;
-use crate::pool::Shared;
+use crate::schedule::{Ending, Schedule, TaskResult, spawned_at};
 use crate::scope::Running;
-use crate::task::{Ending, Schedule, Task, TaskResult};
+use crate::shared::Shared;
+use crate::task::Task;
 
 /// A goroutine's handle: to wait for its end, or to cancel it.
 ///
@@ -291,7 +292,7 @@ where
     G: Goroutine<M> + 'static,
     G::Output: 'static,
 {
-    let identity = crate::task::spawned_at(Location::caller());
+    let identity = spawned_at(Location::caller());
     // SAFETY: nothing is borrowed.
     unsafe { JoinHandle::make(scheduler, goroutine, (), identity, None) }
 }

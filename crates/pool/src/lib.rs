@@ -23,6 +23,7 @@
 
 mod body;
 mod builder;
+mod cell;
 mod cells;
 mod cgroup;
 mod core;
@@ -32,6 +33,7 @@ mod error;
 mod executor;
 mod foreign;
 mod join;
+mod joiners;
 mod limit;
 mod list;
 mod monitor;
@@ -42,8 +44,11 @@ mod pool;
 #[cfg(feature = "signal")]
 mod quit;
 mod registry;
+mod schedule;
 mod scope;
+mod shared;
 mod sleep;
+mod slot;
 mod spawn;
 mod standstill;
 mod state;
@@ -88,8 +93,9 @@ pub mod __private {
     pub use crate::join::goroutine_on;
     pub use crate::limit::Limit;
     pub use crate::ordered::map;
+    pub use crate::schedule::{Ending, Schedule, TaskResult, spawned_at};
     pub use crate::sleep::Sleep;
-    pub use crate::task::{Ending, Schedule, Task, TaskResult, spawned_at};
+    pub use crate::task::Task;
     pub use crate::watch::Watch;
 }
 
@@ -113,7 +119,7 @@ where
     G: Goroutine<M> + 'static,
     G::Output: 'static,
 {
-    let identity = task::spawned_at(Location::caller());
+    let identity = schedule::spawned_at(Location::caller());
     pool::with_current(|pool| JoinHandle::start(pool, goroutine, (), identity))
 }
 

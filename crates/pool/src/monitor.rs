@@ -27,7 +27,7 @@ use rendez_core::shim::{Arc, Weak};
 use crate::core::RETIRE;
 use crate::dump::{self, Dump};
 use crate::os;
-use crate::pool::Shared;
+use crate::shared::Shared;
 use crate::standstill::{self, Still};
 
 /// How long between two looks. Stuck is who is seen twice in one turn: after at most two

@@ -15,9 +15,10 @@ use rendez_core::shim::atomic::{AtomicBool, Ordering};
 use rendez_core::shim::{Arc, Mutex, OnceLock, thread};
 
 use crate::error::Payload;
-use crate::pool::Shared;
 use crate::registry::Registry;
-use crate::task::{Schedule, Task};
+use crate::schedule::Schedule;
+use crate::shared::Shared;
+use crate::task::Task;
 use crate::worker;
 
 pub(crate) struct OwnThread {

@@ -17,8 +17,8 @@ use std::ptr::NonNull;
 use rendez_core::goroutine::Glimpse;
 use rendez_core::shim::{Arc, Mutex};
 
+use crate::cell::Header;
 use crate::dump::Entry as Shown;
-use crate::task::Header;
 
 const SHARDS: usize = 8;
 

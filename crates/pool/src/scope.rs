@@ -26,7 +26,7 @@ use crate::body::Goroutine;
 use crate::error::Payload;
 use crate::executor::On;
 use crate::join::JoinHandle;
-use crate::task::{Ending, spawned_at};
+use crate::schedule::{Ending, spawned_at};
 
 /// Starts goroutines that may borrow from outside it: see [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {

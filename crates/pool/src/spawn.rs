@@ -6,7 +6,7 @@ use crate::body::Goroutine;
 use crate::executor::{On, Spawn};
 use crate::join::JoinHandle;
 use crate::pool;
-use crate::task::spawned_at;
+use crate::schedule::spawned_at;
 
 /// A goroutine to be given a name or labels: `spawn().name("fetch").go(f)`.
 ///

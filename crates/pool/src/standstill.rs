@@ -20,7 +20,7 @@ use rendez_core::{clock, hooks};
 
 use crate::dump::{Dump, State};
 use crate::os;
-use crate::pool::Shared;
+use crate::shared::Shared;
 
 /// What is the same as long as nothing moves.
 #[derive(Clone, Debug, PartialEq, Eq)]

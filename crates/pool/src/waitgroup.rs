@@ -8,7 +8,7 @@ use crate::body::Goroutine;
 use crate::error::Payload;
 use crate::join::JoinHandle;
 use crate::pool;
-use crate::task::{Ending, spawned_at};
+use crate::schedule::{Ending, spawned_at};
 
 /// Starts goroutines that a [`WaitGroup`] counts.
 pub trait WaitGroupExt {

@@ -22,12 +22,14 @@ use rendez_core::goroutine::{self, Glimpse, coarse};
 use rendez_core::hooks;
 use rendez_core::shim::{Arc, multicore, spin_loop};
 
+use crate::cell::{enter_running, is_polling};
 use crate::core::{Core, RETIRE};
 use crate::os;
-use crate::pool::Shared;
 use crate::registry::Registry;
+use crate::schedule::Schedule;
+use crate::shared::Shared;
 use crate::stats::{SAMPLE, Stats, Writers};
-use crate::task::{Schedule, Task, enter_running, is_polling};
+use crate::task::Task;
 
 /// A thread of a pool.
 struct Worker {

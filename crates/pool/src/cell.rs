@@ -1,0 +1,354 @@
+//! One goroutine's cell: a single allocation that holds its identity, its state, its body
+//! and then its result.
+//!
+//! Who has a pointer to it, a [`Task`], knows its type only through the functions in its
+//! [`Vtable`].
+//!
+//! Invariants:
+//!
+//! - The body is touched only by the one who holds RUNNING, the result only by the one
+//!   who set TAKEN (see [`state`](crate::state)), both by the last owner of the cell.
+//! - A body is dropped before its end is published. So once [`Ending`] is dropped, which
+//!   comes last of all, nothing of the cell refers to what the goroutine borrowed, however
+//!   long wakers keep the memory, except a result that a living handle may still take.
+//! - No user code runs, and none of its values is dropped, under a lock.
+#![allow(unsafe_code)]
+
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::task::{Context, Poll};
+
+use rendez_core::goroutine::{self, Goroutine as Identity};
+use rendez_core::queue::Queue;
+use rendez_core::shim::atomic::{AtomicU32, Ordering};
+use rendez_core::shim::{Arc, Mutex, UnsafeCell};
+
+use crate::body::Body;
+use crate::cells;
+use crate::dump::{Entry, State as Shown};
+use crate::error::{JoinError, Payload};
+use crate::schedule::{Ending, Schedule, TaskResult};
+use crate::state::State;
+use crate::task::{Task, waker};
+
+/// The part of a cell that does not depend on what it runs.
+pub(crate) struct Header {
+    // There may be millions of these: every word counts.
+    pub(crate) state: State,
+    pub(crate) refs: AtomicU32,
+    // One more than its place in the registry; 0: not there.
+    place: AtomicU32,
+    // When it became runnable, if that is measured: see `set_due`.
+    pub(crate) due_since: AtomicU32,
+    pub(crate) vtable: &'static Vtable,
+    pub(crate) scheduler: Arc<dyn Schedule>,
+    pub(crate) identity: Identity,
+    // Those who wait for the end. The innermost lock of the pool.
+    pub(crate) joiners: Mutex<Queue>,
+}
+
+impl Header {
+    pub(crate) fn place(&self) -> Option<usize> {
+        (self.place.load(Ordering::Relaxed) as usize).checked_sub(1)
+    }
+
+    pub(crate) fn set_place(&self, place: Option<usize>) {
+        let place = place.map_or(0, |i| u32::try_from(i + 1).unwrap_or(u32::MAX));
+        self.place.store(place, Ordering::Relaxed);
+    }
+
+    /// Enters it in the registry, if it is not there; the caller runs it, or nobody does.
+    #[inline]
+    pub(crate) fn enter(&self) {
+        if self.place().is_none() {
+            if let Some(registry) = self.scheduler.registry() {
+                registry.enter(self);
+            }
+        }
+    }
+
+    /// Takes it out of the registry; it ends.
+    #[inline]
+    fn leave(&self) {
+        if self.place().is_some() {
+            if let Some(registry) = self.scheduler.registry() {
+                registry.leave(self);
+            }
+        }
+    }
+
+    /// As a dump shows it.
+    pub(crate) fn describe(&self) -> Entry {
+        let word = self.state.load();
+        let site = self.identity.wait_site();
+        let state = if word.is_running() && site.is_none() {
+            Shown::Running
+        } else if word.is_scheduled() {
+            Shown::Runnable
+        } else {
+            Shown::waiting(site)
+        };
+        Entry::new(&self.identity, state)
+    }
+}
+
+std::thread_local! {
+    // What a thread polls; null if nothing.
+    static POLLED: std::cell::Cell<*const Header> = const { std::cell::Cell::new(ptr::null()) };
+}
+
+/// Whether a goroutine runs on this thread, and has not ended.
+pub(crate) fn is_polling() -> bool {
+    POLLED.try_with(|p| !p.get().is_null()).unwrap_or(false)
+}
+
+/// The goroutine that runs on this thread is about to block in it.
+pub(crate) fn enter_running() {
+    let polled = POLLED.try_with(std::cell::Cell::get).unwrap_or(ptr::null());
+    // SAFETY: `Cell::poll`, further up this thread's stack, keeps the cell alive.
+    if let Some(header) = unsafe { polled.as_ref() } {
+        header.enter();
+    }
+}
+
+/// What a cell of one type can do.
+pub(crate) struct Vtable {
+    pub(crate) is_closure: bool,
+    pub(crate) run: unsafe fn(Task, &dyn Schedule),
+    /// Moves the result out; the caller has set TAKEN, and `out` has room for it.
+    pub(crate) take: unsafe fn(NonNull<Header>, out: *mut ()),
+    /// Drops the result, or gives the panic that it was; the caller has set TAKEN.
+    pub(crate) discard: unsafe fn(NonNull<Header>) -> Option<Payload>,
+    pub(crate) free: unsafe fn(NonNull<Header>),
+}
+
+// The header comes first, so that a pointer to it is a pointer to the cell.
+#[repr(C)]
+struct Cell<B: Body, E> {
+    header: Header,
+    stage: UnsafeCell<Stage<B>>,
+    // Dropped by who makes it DONE, or else with the cell.
+    ending: UnsafeCell<ManuallyDrop<E>>,
+}
+
+/// Makes a cell whose goroutine is due to run, with two references.
+pub(crate) fn make<B: Body, E: Ending<B::Output>>(
+    body: B,
+    ending: E,
+    scheduler: Arc<dyn Schedule>,
+    identity: Identity,
+) -> NonNull<Header> {
+    let cell = cells::boxed(Cell {
+        header: Header {
+            state: State::new(),
+            refs: AtomicU32::new(2),
+            place: AtomicU32::new(0),
+            due_since: AtomicU32::new(0),
+            vtable: &Cell::<B, E>::VTABLE,
+            scheduler,
+            identity,
+            joiners: Mutex::new(Queue::new()),
+        },
+        stage: UnsafeCell::new(Stage::Body(body)),
+        ending: UnsafeCell::new(ManuallyDrop::new(ending)),
+    });
+    cell.cast()
+}
+
+enum Stage<B: Body> {
+    Body(B),
+    Result(Result<B::Output, JoinError>),
+    Empty,
+}
+
+impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
+    const VTABLE: Vtable = Vtable {
+        is_closure: B::IS_CLOSURE,
+        run: Self::run,
+        take: Self::take,
+        discard: Self::discard,
+        free: Self::free,
+    };
+
+    unsafe fn run(task: Task, scheduler: &dyn Schedule) {
+        // SAFETY: the cell is of our type, and `task` keeps it.
+        let cell = unsafe { task.as_ptr().cast::<Self>().as_ref() };
+        let header = &cell.header;
+        let cancelled = header.state.start().is_cancelled();
+        let result = if cancelled {
+            Poll::Ready(Err(JoinError::Cancelled))
+        } else {
+            cell.poll(&task)
+        };
+        if let Poll::Ready(result) = result {
+            cell.end(&task, result);
+            return;
+        }
+        header.enter();
+        if header.state.park() {
+            scheduler.reschedule(task);
+        }
+    }
+
+    /// Polls the body; the caller holds RUNNING.
+    fn poll(&self, task: &Task) -> Poll<TaskResult<B::Output>> {
+        let waker = waker(task);
+        let mut cx = Context::from_waker(&waker);
+        let before = POLLED.try_with(|p| p.replace(&self.header));
+        let poll = catch_unwind(AssertUnwindSafe(|| {
+            goroutine::run_as(&self.header.identity, || {
+                self.stage.with_mut(|stage| {
+                    // SAFETY: RUNNING grants access to the body, which stays in its cell
+                    // until it is dropped there.
+                    let Stage::Body(body) = (unsafe { &mut *stage }) else {
+                        unreachable!("a goroutine that runs has a body")
+                    };
+                    // SAFETY: as above.
+                    unsafe { Pin::new_unchecked(body) }.poll(&mut cx)
+                })
+            })
+        }));
+        let _ = POLLED.try_with(|p| p.set(before.unwrap_or(ptr::null())));
+        match poll {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Err(payload) => Poll::Ready(Err(JoinError::Panicked(payload))),
+        }
+    }
+
+    /// Ends the goroutine; the caller holds RUNNING.
+    fn end(&self, task: &Task, result: TaskResult<B::Output>) {
+        let header = &self.header;
+        header.leave();
+        let result = match self.drop_body() {
+            Ok(()) => result,
+            // The goroutine's own panic, if there was one, comes first; a cancel does not hide one.
+            Err(payload) if !matches!(result, Err(JoinError::Panicked(_))) => {
+                drop_quietly(result);
+                Err(JoinError::Panicked(payload))
+            }
+            Err(payload) => {
+                drop_quietly(payload);
+                result
+            }
+        };
+        let result = self.ending.with_mut(|ending| {
+            // SAFETY: the ending is the runner's until it drops it, below.
+            unsafe { &mut *ending }.settle(task, result)
+        });
+        self.stage.with_mut(|stage| {
+            // SAFETY: RUNNING grants access; the stage is empty.
+            unsafe { *stage = Stage::Result(result) };
+        });
+        header.scheduler.finished();
+        let word = header.state.complete();
+        let abandoned = word.is_detached() || word.is_waited() && task.release();
+        if let Some(payload) = abandoned.then(|| task.discard()).flatten() {
+            // SAFETY: the ending is the runner's until it drops it, below.
+            let left = self
+                .ending
+                .with(|ending| unsafe { &*ending }.unclaimed_panic(payload));
+            if let Some(payload) = left {
+                task.report(payload);
+            }
+        }
+        self.drop_ending();
+    }
+
+    /// Drops the body where it lies; gives the panic of its drop.
+    fn drop_body(&self) -> Result<(), Payload> {
+        let spent = self.stage.with_mut(|stage| {
+            // SAFETY: the caller holds RUNNING or the last reference.
+            let stage = unsafe { &mut *stage };
+            let spent = matches!(stage, Stage::Body(body) if body.is_spent());
+            if spent {
+                *stage = Stage::Empty;
+            }
+            spent
+        });
+        if spent {
+            return Ok(());
+        }
+        catch_unwind(AssertUnwindSafe(|| {
+            goroutine::run_as(&self.header.identity, || {
+                self.stage.with_mut(|stage| {
+                    // SAFETY: the caller holds RUNNING or the last reference.
+                    unsafe { *stage = Stage::Empty };
+                });
+            });
+        }))
+    }
+
+    fn drop_ending(&self) {
+        // SAFETY: only the runner that ended the goroutine, or, if none has, the last owner of
+        // the cell comes here, once and last of all.
+        let ending = self
+            .ending
+            .with_mut(|ending| unsafe { ManuallyDrop::take(&mut *ending) });
+        drop_quietly(ending);
+    }
+
+    unsafe fn take(header: NonNull<Header>, out: *mut ()) {
+        // SAFETY: the cell is of our type.
+        let cell = unsafe { header.cast::<Self>().as_ref() };
+        let result = cell.take_result();
+        // SAFETY: the caller has made room for a result of our type.
+        unsafe { out.cast::<TaskResult<B::Output>>().write(result) };
+    }
+
+    unsafe fn discard(header: NonNull<Header>) -> Option<Payload> {
+        // SAFETY: the cell is of our type.
+        let cell = unsafe { header.cast::<Self>().as_ref() };
+        match cell.take_result() {
+            Err(JoinError::Panicked(payload)) => Some(payload),
+            result => {
+                drop_quietly(result);
+                None
+            }
+        }
+    }
+
+    /// Moves the result out; TAKEN was set on the caller's behalf.
+    fn take_result(&self) -> TaskResult<B::Output> {
+        self.stage.with_mut(|stage| {
+            // SAFETY: TAKEN grants access to the result.
+            match std::mem::replace(unsafe { &mut *stage }, Stage::Empty) {
+                Stage::Result(result) => result,
+                Stage::Body(_) | Stage::Empty => unreachable!("TAKEN is set over a result"),
+            }
+        })
+    }
+
+    unsafe fn free(header: NonNull<Header>) {
+        // SAFETY: the cell is of our type, and its last reference is gone.
+        let cell = unsafe { header.cast::<Self>().as_ref() };
+        if !cell.header.state.load().is_done() {
+            // Nobody can wake it any more: it ends here, unheard.
+            cell.header.leave();
+            if let Err(payload) = cell.drop_body() {
+                drop_quietly(payload);
+            }
+            cell.header.scheduler.finished();
+            cell.drop_ending();
+        }
+        // SAFETY: as above; `make` made it so.
+        unsafe { cells::free(header.cast::<Self>()) };
+    }
+}
+
+/// Drops a value of the user's; a panic of its drop has been reported by the panic hook
+/// and must not take the caller along.
+pub(crate) fn drop_quietly<T>(value: T) {
+    if !std::mem::needs_drop::<T>() {
+        return;
+    }
+    let mut panic = catch_unwind(AssertUnwindSafe(|| drop(value)));
+    // A payload may panic when dropped, and its panic's payload too; not for ever.
+    for _ in 0..8 {
+        let Err(payload) = panic else { return };
+        panic = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+    }
+    std::mem::forget(panic);
+}

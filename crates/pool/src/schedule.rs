@@ -1,0 +1,59 @@
+//! What runs goroutines, and what comes after their end, as their cells see both.
+
+use std::panic::Location;
+
+use rendez_core::goroutine::{self, Goroutine as Identity};
+
+use crate::error::{JoinError, Payload};
+use crate::registry::Registry;
+use crate::task::Task;
+
+/// What a goroutine gives.
+pub type TaskResult<T> = Result<T, JoinError>;
+
+/// What runs goroutines, as their cells see it.
+pub trait Schedule: Send + Sync {
+    /// Puts a goroutine that was started or woken into a run queue.
+    fn schedule(&self, task: Task);
+    /// Puts a goroutine that was woken while it ran into a run queue, behind the others.
+    fn reschedule(&self, task: Task);
+    /// Whether the calling thread holds this scheduler until it returns from whatever it is
+    /// doing now, whatever becomes of the goroutines.
+    fn is_held_here(&self) -> bool {
+        false
+    }
+    /// A goroutine has come to its end; its result is published next.
+    fn finished(&self);
+    /// A goroutine panicked and nobody will join it.
+    fn unclaimed_panic(&self, identity: &Identity, payload: Payload);
+    /// Where goroutines that wait are entered, to be shown in dumps.
+    fn registry(&self) -> Option<&Registry> {
+        None
+    }
+}
+
+/// What happens after a goroutine's end: its drop is the last thing a goroutine does.
+pub trait Ending<T>: Send {
+    /// Sees the result before the end is published, the body being gone; what it gives back
+    /// is what the handle gets. Not called if the goroutine is freed with nobody left who
+    /// could wake it.
+    fn settle(&mut self, task: &Task, result: TaskResult<T>) -> TaskResult<T> {
+        let _ = task;
+        result
+    }
+
+    /// Takes a panic that nobody will join, or gives it back for the scheduler's hook.
+    fn unclaimed_panic(&self, payload: Payload) -> Option<Payload>;
+}
+
+impl<T> Ending<T> for () {
+    fn unclaimed_panic(&self, payload: Payload) -> Option<Payload> {
+        Some(payload)
+    }
+}
+
+/// Where a goroutine was started, for its identity.
+pub fn spawned_at(location: &'static Location<'static>) -> Identity {
+    goroutine::with_running(|parent| Identity::new(None, Some(location), Some(parent)))
+        .unwrap_or_else(|| Identity::new(None, Some(location), None))
+}
