@@ -9,12 +9,15 @@
 //! releasing it one store, which carries the new bits.
 //!
 //! **Who waits for it is not recorded**, so there is nobody to be woken, and the release can be
-//! a plain store. Who finds it taken backs off: some pauses, long ones, since the holder runs at
-//! full speed only while nobody else asks for the cache lines of the lock and of what it guards,
-//! and two who take turns at every operation spend most of their time on moving those; then, the
-//! holder having been preempted or the lock being fought for, it sleeps for moments that grow to
-//! a millisecond. So a thread never burns a processor for long, and never sleeps for ever: each
-//! of its sleeps ends by the clock.
+//! a plain store. Who finds it taken backs off: some rounds of pauses, each twice as long as the
+//! one before; then, the holder having been preempted or the lock being fought for, it sleeps for
+//! moments that grow to a millisecond. So a thread never burns a processor for long, and never
+//! sleeps for ever: each of its sleeps ends by the clock.
+//!
+//! How long the pauses are depends on the [`Company`]. Two who take turns at every operation
+//! spend most of their time on moving cache lines, so where one alone gets more done the other
+//! stays away long; and a pool's worker, whose work the others do as well, sleeps soon. Where
+//! the two wait for one another it comes back as soon as it can.
 //!
 //! Loom gives up on loops that wait, so that the models of what is built on this lock pass
 //! through a lock of loom's first and find the bit free; the bit has a model of its own, over
@@ -28,6 +31,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use crate::hooks;
 use crate::shim::atomic::{AtomicU64, Ordering};
 use crate::shim::{UnsafeCell, multicore, spin_loop, thread};
 
@@ -73,11 +77,17 @@ impl<T> WordLock<T> {
     /// Takes the lock.
     #[inline]
     pub fn lock(&self) -> WordGuard<'_, T> {
+        self.lock_among(|| Company::Passing)
+    }
+
+    /// As [`lock`](Self::lock); `company` is asked only if somebody holds it.
+    #[inline]
+    pub fn lock_among(&self, company: impl FnOnce() -> Company) -> WordGuard<'_, T> {
         #[cfg(rendez_loom)]
         let gate = self.gate.lock();
         WordGuard {
             lock: self,
-            word: self.take(),
+            word: self.take(company),
             #[cfg(rendez_loom)]
             _gate: Some(gate),
         }
@@ -88,27 +98,27 @@ impl<T> WordLock<T> {
     pub fn lock_spinning(&self) -> WordGuard<'_, T> {
         WordGuard {
             lock: self,
-            word: self.take(),
+            word: self.take(|| Company::Passing),
             _gate: None,
         }
     }
 
     /// Sets the bit; the word before.
     #[inline]
-    fn take(&self) -> u64 {
+    fn take(&self, company: impl FnOnce() -> Company) -> u64 {
         let word = self.word.load(Ordering::Relaxed) & !LOCKED;
         let taken =
             self.word
                 .compare_exchange(word, word | LOCKED, Ordering::Acquire, Ordering::Relaxed);
         match taken {
             Ok(word) => word,
-            Err(_) => self.take_slow(),
+            Err(_) => self.take_slow(company()),
         }
     }
 
     #[cold]
-    fn take_slow(&self) -> u64 {
-        let mut backoff = Backoff::new();
+    fn take_slow(&self, company: Company) -> u64 {
+        let mut backoff = Backoff::among(company);
         loop {
             let word = self.word.load(Ordering::Relaxed);
             if word & LOCKED == 0
@@ -192,41 +202,63 @@ impl<T> fmt::Debug for WordGuard<'_, T> {
     }
 }
 
+/// Who else takes a lock, and so how long the loser stays away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// Whoever holds it will wait for the loser, or does not come again soon: a moment too
+    /// long is lost to both.
+    Passing,
+    /// Whoever holds it comes again at once: the longer it is left alone the more it gets
+    /// done.
+    Busy,
+}
+
 /// Longer and longer waits for somebody who is a few instructions from done.
-struct Backoff(u32);
+struct Backoff {
+    /// So many rounds of pauses are left.
+    rounds: u32,
+    /// How many pauses the next one has; each has twice as many as the one before.
+    pauses: u32,
+    /// Then it gives way so many times.
+    yields: u32,
+    /// Then it sleeps for so many microseconds, to which the system adds some of its own.
+    sleep: u64,
+}
 
 impl Backoff {
-    /// Rounds of pauses, each twice as long as the one before: in all a microsecond or more,
-    /// in which the holder, and whoever takes the lock on its core, run at full speed.
-    const ROUNDS: u32 = 3;
-    /// How many pauses the first round has.
-    const PAUSES: u32 = 16;
-    /// Where there is one processor only: giving way so many times.
-    const YIELDS: u32 = 16;
-    /// The first sleep, in microseconds; the system adds some of its own.
-    const SLEEP: u64 = 1;
-
-    fn new() -> Self {
-        Self(0)
+    fn among(company: Company) -> Self {
+        let (rounds, pauses, yields) = if !multicore() {
+            (0, 0, 16)
+        } else if hooks::has_scheduler() {
+            // The pool's other workers do meanwhile what this one would have done.
+            (2, 4, 0)
+        } else {
+            match company {
+                Company::Passing => (8, 1, 0),
+                Company::Busy => (3, 16, 0),
+            }
+        };
+        Self {
+            rounds,
+            pauses,
+            yields,
+            sleep: 1,
+        }
     }
 
     fn pause(&mut self) {
-        let step = self.0;
-        self.0 += 1;
-        let first_sleep = if multicore() {
-            if step < Self::ROUNDS {
-                (0..Self::PAUSES << step).for_each(|_| spin_loop());
-                return;
-            }
-            Self::ROUNDS
+        /// The longest sleep, in microseconds.
+        const LONGEST: u64 = 1000;
+        if self.rounds > 0 {
+            self.rounds -= 1;
+            (0..self.pauses).for_each(|_| spin_loop());
+            self.pauses *= 2;
+        } else if self.yields > 0 {
+            self.yields -= 1;
+            thread::yield_now();
         } else {
-            if step < Self::YIELDS {
-                thread::yield_now();
-                return;
-            }
-            Self::YIELDS
-        };
-        let doublings = (step - first_sleep).min(10);
-        thread::sleep(Duration::from_micros(Self::SLEEP << doublings));
+            thread::sleep(Duration::from_micros(self.sleep));
+            self.sleep = (self.sleep * 2).min(LONGEST);
+        }
     }
 }

@@ -16,7 +16,7 @@ use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use rendez_core::case::Probe;
-use rendez_core::lock::{WordGuard, WordLock};
+use rendez_core::lock::{Company, WordGuard, WordLock};
 use rendez_core::shim::atomic::AtomicUsize;
 use rendez_core::shim::thread;
 use rendez_core::wake::WakeList;
@@ -71,14 +71,23 @@ impl<T> Chan<T> {
 
     #[inline]
     pub(crate) fn lock(&self) -> Locked<'_, T> {
-        Locked::of(self.state.lock())
+        Locked::of(self.state.lock_among(|| self.company()))
+    }
+
+    /// Where values pass in batches, who is left alone gets more done.
+    fn company(&self) -> Company {
+        if self.worth_watching() {
+            Company::Busy
+        } else {
+            Company::Passing
+        }
     }
 
     /// Locks; says whether nobody is queued and nothing has ended. What then changes the
     /// buffer alone ends with [`mirror_plain`].
     #[inline]
     pub(crate) fn lock_plain(&self) -> (WordGuard<'_, State<T>>, bool) {
-        let state = self.state.lock();
+        let state = self.state.lock_among(|| self.company());
         let plain = state.word() & (QUEUED | ENDED) == 0;
         (state, plain)
     }
