@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::Poll;
 
-use rendez_core::case::{Arm, AsCase, Case, Outcome, Probe, Sealed};
+use rendez_core::case::{Arm, AsCase, Case, IntoArm, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Node as Place, Registration};
 use rendez_core::wait::{self, CaseFuture};
@@ -131,6 +131,14 @@ impl<'c> AsCase for Done<'c> {
         Self: 'a;
 
     fn __case(&self) -> Ended<'c> {
+        self.ended
+    }
+}
+
+impl<'c> IntoArm<'c> for Done<'c> {
+    type Arm = Ended<'c>;
+
+    fn __into_arm(self) -> Ended<'c> {
         self.ended
     }
 }

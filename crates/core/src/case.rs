@@ -99,6 +99,13 @@ pub unsafe trait Case: Sealed {
         None
     }
 
+    /// Whether its node may stay queued while nobody waits, as a [standing](crate::standing)
+    /// wait leaves it: whoever comes by then unlinks it and notes so, nobody is kept waiting by
+    /// it, and nothing but that queue makes the case ready.
+    fn stays(&self) -> bool {
+        true
+    }
+
     /// Whether a thread should look again and again for a little while before it queues:
     /// a peer can make the case ready without meeting a waiter, and is spared waking one.
     fn worth_watching(&self) -> bool {
@@ -118,40 +125,65 @@ pub trait Arm: Case {
     fn finish(&self, outcome: Outcome) -> Self::Output;
 }
 
+/// The methods of a [`Case`] that is another one: `$case`, where `$this` is `self`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! case_of {
+    ($this:ident => $case:expr) => {
+        fn probe(&self) -> $crate::case::Probe {
+            let $this = self;
+            $case.probe()
+        }
+        fn try_now(&self) -> ::core::option::Option<$crate::case::Outcome> {
+            let $this = self;
+            $case.try_now()
+        }
+        fn enqueue(&self, reg: &$crate::queue::Registration<'_>) {
+            let $this = self;
+            $case.enqueue(reg);
+        }
+        fn recheck(&self, reg: &$crate::queue::Registration<'_>) {
+            let $this = self;
+            $case.recheck(reg);
+        }
+        fn dequeue(&self, node: &$crate::queue::Node) {
+            let $this = self;
+            $case.dequeue(node);
+        }
+        fn won(&self, node: &$crate::queue::Node) -> $crate::case::Outcome {
+            let $this = self;
+            $case.won(node)
+        }
+        fn abandon(&self, outcome: $crate::case::Outcome) {
+            let $this = self;
+            $case.abandon(outcome);
+        }
+        fn deadline(&self) -> ::core::option::Option<::std::time::Instant> {
+            let $this = self;
+            $case.deadline()
+        }
+        fn stays(&self) -> bool {
+            let $this = self;
+            $case.stays()
+        }
+        fn worth_watching(&self) -> bool {
+            let $this = self;
+            $case.worth_watching()
+        }
+        fn kind(&self) -> $crate::goroutine::WaitKind {
+            let $this = self;
+            $case.kind()
+        }
+    };
+}
+
+pub use case_of;
+
 impl<C: Sealed + ?Sized> Sealed for &C {}
 
 // SAFETY: the same case.
 unsafe impl<C: Case + ?Sized> Case for &C {
-    fn probe(&self) -> Probe {
-        (**self).probe()
-    }
-    fn try_now(&self) -> Option<Outcome> {
-        (**self).try_now()
-    }
-    fn enqueue(&self, reg: &Registration<'_>) {
-        (**self).enqueue(reg);
-    }
-    fn recheck(&self, reg: &Registration<'_>) {
-        (**self).recheck(reg);
-    }
-    fn dequeue(&self, node: &Node) {
-        (**self).dequeue(node);
-    }
-    fn won(&self, node: &Node) -> Outcome {
-        (**self).won(node)
-    }
-    fn abandon(&self, outcome: Outcome) {
-        (**self).abandon(outcome);
-    }
-    fn deadline(&self) -> Option<Instant> {
-        (**self).deadline()
-    }
-    fn worth_watching(&self) -> bool {
-        (**self).worth_watching()
-    }
-    fn kind(&self) -> WaitKind {
-        (**self).kind()
-    }
+    case_of!(this => **this);
 }
 
 impl<C: Arm + ?Sized> Arm for &C {
@@ -197,6 +229,9 @@ unsafe impl<C: Case> Case for Option<C> {
     }
     fn deadline(&self) -> Option<Instant> {
         self.as_ref()?.deadline()
+    }
+    fn stays(&self) -> bool {
+        self.as_ref().is_none_or(Case::stays)
     }
     fn worth_watching(&self) -> bool {
         self.as_ref().is_none_or(Case::worth_watching)
@@ -251,5 +286,32 @@ impl<C: AsCase> AsCase for Option<C> {
 
     fn __case(&self) -> Self::Case<'_> {
         self.as_ref().map(|present| present.__case())
+    }
+}
+
+/// What a set of arms that is made at run time takes: what is a case by itself, or a reference
+/// to whatever may stand as an arm.
+#[doc(hidden)]
+pub trait IntoArm<'a> {
+    /// The case.
+    type Arm: Arm + 'a;
+
+    /// Makes the case.
+    fn __into_arm(self) -> Self::Arm;
+}
+
+impl<'a, C: AsCase + ?Sized> IntoArm<'a> for &'a C {
+    type Arm = C::Case<'a>;
+
+    fn __into_arm(self) -> C::Case<'a> {
+        self.__case()
+    }
+}
+
+impl<'a, C: IntoArm<'a>> IntoArm<'a> for Option<C> {
+    type Arm = Option<C::Arm>;
+
+    fn __into_arm(self) -> Option<C::Arm> {
+        self.map(|present| present.__into_arm())
     }
 }

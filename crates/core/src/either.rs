@@ -125,6 +125,11 @@ unsafe impl<A: Case, B: Case> Case for Either<A, B> {
         }
     }
 
+    // The second's node would stay behind when the first's is unlinked in passing.
+    fn stays(&self) -> bool {
+        false
+    }
+
     fn kind(&self) -> WaitKind {
         self.first.kind()
     }

@@ -306,6 +306,11 @@ unsafe impl Case for Schedule {
         self.base.checked_add(Duration::from_nanos(due))
     }
 
+    // Time makes it ready, and nobody notes that.
+    fn stays(&self) -> bool {
+        false
+    }
+
     fn kind(&self) -> WaitKind {
         self.kind
     }
@@ -360,6 +365,10 @@ unsafe impl Case for Until {
 
     fn deadline(&self) -> Option<Instant> {
         self.0
+    }
+
+    fn stays(&self) -> bool {
+        false
     }
 
     fn kind(&self) -> WaitKind {

@@ -15,7 +15,9 @@
 //!   ([`Waiter::miss`](crate::waiter::Waiter)).
 //!
 //! Between two waits the waiter is READY, as one that has given up, so nobody hands it
-//! anything and nothing is withheld from others. After an offer has held the waiter, queues
+//! anything and nothing is withheld from others. A case that cannot be left queued like that
+//! ([`Case::stays`]) is a *visitor*: it leaves its queue whenever the waiter is closed, and
+//! is due in each wait. After an offer has held the waiter, queues
 //! that passed it over meanwhile have not noted so: then every arm is due again.
 #![allow(unsafe_code)]
 
@@ -45,8 +47,8 @@ pub struct Standing<C: Case> {
     vacant: Vec<usize>,
     due: VecDeque<usize>,
     idle: Vec<usize>,
-    // The arms that become ready by the clock: nobody notes them.
-    timed: Vec<usize>,
+    // The arms that do not stay queued; among them all that become ready by the clock.
+    visitors: Vec<usize>,
     // Whether the waiter can be claimed, or has been and nobody has looked.
     open: bool,
     alarm: Alarm,
@@ -86,7 +88,7 @@ impl<C: Case> Standing<C> {
             vacant: Vec::new(),
             due: VecDeque::new(),
             idle: Vec::new(),
-            timed: Vec::new(),
+            visitors: Vec::new(),
             open: false,
             alarm: Alarm::new(),
         }
@@ -104,7 +106,7 @@ impl<C: Case> Standing<C> {
 
     /// Adds a case; its arm's number, which no other has at the same time.
     pub fn add(&mut self, case: C) -> usize {
-        let timed = case.deadline().is_some();
+        let stays = case.stays();
         let place = Some(Box::new(Place {
             case,
             node: Node::new(),
@@ -121,8 +123,8 @@ impl<C: Case> Standing<C> {
             }
         };
         self.due.push_back(arm);
-        if timed {
-            self.timed.push(arm);
+        if !stays {
+            self.visitors.push(arm);
         }
         arm
     }
@@ -143,7 +145,7 @@ impl<C: Case> Standing<C> {
             self.due.retain(|&i| i != arm);
             self.idle.retain(|&i| i != arm);
         }
-        self.timed.retain(|&i| i != arm);
+        self.visitors.retain(|&i| i != arm);
         self.vacant.push(arm);
         Some(place.case)
     }
@@ -195,7 +197,8 @@ impl<C: Case> Standing<C> {
                     continue;
                 }
                 waiting.get_or_insert_with(|| goroutine::waiting(WaitKind::Select, location));
-                let due = self.deadline();
+                // As in a plain wait: what is due cannot be won while an offer holds us.
+                let due = self.deadline().filter(|_| !self.waiter.0.is_reserved());
                 parker.park(match bounded {
                     Limit::At(at) => Some(due.map_or(at, |due| due.min(at))),
                     Limit::Never | Limit::Now => due,
@@ -226,7 +229,8 @@ impl<C: Case> Standing<C> {
                 return Poll::Ready(won);
             }
             // Set the alarm, then look at the time: it may have passed meanwhile.
-            if let Some(due) = self.deadline() {
+            // As in a plain wait: what is due cannot be won while an offer holds us.
+            if let Some(due) = self.deadline().filter(|_| !self.waiter.0.is_reserved()) {
                 self.alarm.set(due, cx.waker());
             }
             if !self.time_has_come() {
@@ -264,7 +268,7 @@ impl<C: Case> Standing<C> {
             Ok(won) => won,
             Err(_) => self.waiter.0.abort(true).ok().flatten(),
         };
-        self.open = false;
+        self.closed();
         if let Some((arm, outcome)) = won.map(|arm| self.taken(arm)) {
             if let Some(place) = &self.places[arm] {
                 place.case.abandon(outcome);
@@ -275,7 +279,15 @@ impl<C: Case> Standing<C> {
     /// Closes the waiter, unless it has won or an offer holds it.
     fn close(&mut self) {
         if self.open && self.waiter.0.abort(false) == Ok(None) {
-            self.open = false;
+            self.closed();
+        }
+    }
+
+    /// Takes note that the waiter is closed now: visitors leave.
+    fn closed(&mut self) {
+        self.open = false;
+        for at in 0..self.visitors.len() {
+            self.requeue(self.visitors[at]);
         }
     }
 
@@ -285,7 +297,7 @@ impl<C: Case> Standing<C> {
             return None;
         }
         let arm = self.waiter.0.ready()?;
-        self.open = false;
+        self.closed();
         Some(self.taken(arm))
     }
 
@@ -300,7 +312,6 @@ impl<C: Case> Standing<C> {
     /// Looks at the arms that are due, with the waiter closed.
     fn look(&mut self, wake: &impl Fn() -> Wake) -> Option<Won> {
         self.collect();
-        self.collect_timed();
         if !self.idle.is_empty() {
             // Queued first, so that none starves while another is always ready.
             if let Some(won) = self.queue(wake(), true) {
@@ -414,21 +425,6 @@ impl<C: Case> Standing<C> {
         }
     }
 
-    /// Makes the arms due whose time has come.
-    fn collect_timed(&mut self) {
-        if self.timed.is_empty() {
-            return;
-        }
-        let now = clock::now();
-        for at in 0..self.timed.len() {
-            let arm = self.timed[at];
-            let deadline = self.case(arm).and_then(Case::deadline);
-            if deadline.is_some_and(|due| due <= now) {
-                self.requeue(arm);
-            }
-        }
-    }
-
     /// Whether the time of an arm has come, and so there is to be looked again.
     fn time_has_come(&mut self) -> bool {
         if self.deadline().is_none_or(|due| due > clock::now()) {
@@ -440,7 +436,7 @@ impl<C: Case> Standing<C> {
 
     fn deadline(&self) -> Option<Instant> {
         let deadline = |&arm: &usize| self.case(arm).and_then(Case::deadline);
-        self.timed.iter().filter_map(deadline).min()
+        self.visitors.iter().filter_map(deadline).min()
     }
 }
 

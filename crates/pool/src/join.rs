@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use rendez_core::case::{Arm, AsCase, Case, Outcome, Probe, Sealed};
+use rendez_core::case::{Arm, AsCase, Case, IntoArm, Outcome, Probe, Sealed};
 use rendez_core::goroutine::{Goroutine as Identity, WaitKind};
 use rendez_core::hooks;
 use rendez_core::queue::{Node, Registration};
@@ -316,6 +316,12 @@ impl Hold for &Task {
     }
 }
 
+impl<T> Hold for JoinHandle<T> {
+    fn task(&self) -> &Task {
+        &self.task
+    }
+}
+
 impl<R, T> Sealed for Finished<R, T> {}
 
 // SAFETY: `dequeue` takes the node out of the one queue `enqueue` puts it in, both under
@@ -377,5 +383,13 @@ impl<T> AsCase for JoinHandle<T> {
 
     fn __case(&self) -> Finished<&Task, T> {
         Finished::new(&self.task)
+    }
+}
+
+impl<'a, T: 'a> IntoArm<'a> for JoinHandle<T> {
+    type Arm = Finished<Self, T>;
+
+    fn __into_arm(self) -> Finished<Self, T> {
+        Finished::new(self)
     }
 }

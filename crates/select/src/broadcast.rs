@@ -6,7 +6,7 @@ mod offer;
 mod state;
 
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
@@ -18,7 +18,7 @@ use rendez_core::{clock, hooks, wait};
 use crate::chan::slot::Slot;
 use crate::closed::{Closing, closing};
 use crate::error::{SendError, SendTimeoutError, TrySendError};
-use crate::forms::{arm_by_reference, named_future, receive_forms};
+use crate::forms::{named_future, receive_forms, receiver_arm};
 use crate::guarded::Locked;
 use state::{CLOSED, Fetched, GRANTED, SENT, State};
 
@@ -442,7 +442,7 @@ impl<T: Clone> Arm for Receiver<T> {
     }
 }
 
-arm_by_reference!(Receiver<T: Clone>);
+receiver_arm!(Receiver<T: Clone>);
 
 /// A send with its value.
 struct SendCase<'a, T> {
@@ -531,6 +531,11 @@ named_future! {
     /// What [`Sender::send_async`] gives.
     SendFuture<'a, T>(SendCase<'a, T>) -> Result<(), SendError<T>>
 }
+
+impl<T> UnwindSafe for Sender<T> {}
+impl<T> RefUnwindSafe for Sender<T> {}
+impl<T> UnwindSafe for Receiver<T> {}
+impl<T> RefUnwindSafe for Receiver<T> {}
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use rendez_core::case::{Arm, AsCase, Case, Outcome, Probe, Sealed};
+use rendez_core::case::{Arm, AsCase, Case, IntoArm, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Node, Queue, Registration};
 use rendez_core::wait::CaseFuture;
@@ -167,6 +167,14 @@ impl<S: Closing> AsCase for Closed<'_, S> {
         Self: 'a;
 
     fn __case(&self) -> &Self {
+        self
+    }
+}
+
+impl<'a, S: Closing> IntoArm<'a> for Closed<'a, S> {
+    type Arm = Self;
+
+    fn __into_arm(self) -> Self {
         self
     }
 }

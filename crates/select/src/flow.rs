@@ -323,6 +323,10 @@ unsafe impl<T, C: Arm> Case for OrDoneCase<'_, T, C> {
         self.either.deadline()
     }
 
+    fn stays(&self) -> bool {
+        self.either.stays()
+    }
+
     fn kind(&self) -> WaitKind {
         WaitKind::Receive
     }

@@ -115,10 +115,11 @@ macro_rules! named_future {
     };
 }
 
-/// A case that stands as an arm by reference.
-macro_rules! arm_by_reference {
-    ($name:ident<$($lt:lifetime,)? T $(: $bound:ident)?>) => {
-        impl<T $(: $bound)?> ::rendez_core::case::AsCase for $name<$($lt,)? T> {
+/// A receiving end that is a case: it stands as an arm by reference, or by itself in a set of
+/// arms that keeps it.
+macro_rules! receiver_arm {
+    ($name:ident<T $(: $bound:ident)?>) => {
+        impl<T $(: $bound)?> ::rendez_core::case::AsCase for $name<T> {
             type Case<'c>
                 = &'c Self
             where
@@ -128,7 +129,15 @@ macro_rules! arm_by_reference {
                 self
             }
         }
+
+        impl<'a, T: 'a $(+ $bound)?> ::rendez_core::case::IntoArm<'a> for $name<T> {
+            type Arm = Self;
+
+            fn __into_arm(self) -> Self {
+                self
+            }
+        }
     };
 }
 
-pub(crate) use {arm_by_reference, named_future, receive_forms};
+pub(crate) use {named_future, receive_forms, receiver_arm};

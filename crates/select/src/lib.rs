@@ -153,7 +153,7 @@ fn clock_fed(schedule: Schedule) -> Receiver<Instant> {
 }
 
 /// A receiver that never gets a message: in a select, an arm that is never ready.
-pub fn never<T>() -> Receiver<T> {
+pub const fn never<T>() -> Receiver<T> {
     Receiver {
         source: Source::Never,
     }

@@ -391,9 +391,11 @@ macro_rules! __select {
         [$({$kind:ident $case:ident $index:tt $args:tt ($result:pat) ($body:expr)})*]
         $default:tt) => {{
         // A body's braces are those of a match arm, and no more to be remarked on.
-        #[allow(unused_variables, unused_braces)]
+        #[allow(unused_braces)]
         match $crate::__select!(@wait $wait $order $default [$(($kind $case $index))*]) {
             ::core::option::Option::Some((arm, outcome)) => {
+                // Not used by every list of arms.
+                let _ = (arm, outcome);
                 $($crate::__select! { @leave $kind $case arm $index })*
                 $(if arm == $index {
                     let $result = $crate::__select!(@finish $kind $case outcome $args);
@@ -460,3 +462,34 @@ macro_rules! __select {
     (@default [now ($body:expr)]) => { $body };
     (@default [later $timeout:tt ($body:expr)]) => { $body };
 }
+
+/// What an arm's body leaves unused is remarked on, as anywhere else.
+///
+/// ```compile_fail
+/// #![deny(unused_variables)]
+/// let (_tx, rx) = rendez_select::bounded::<u8>(1);
+/// rendez_select::select! {
+///     recv(rx) -> _ => {}
+///     default => { let unused = 1; }
+/// }
+/// ```
+///
+/// ```compile_fail
+/// #![deny(unused_variables)]
+/// let (_tx, rx) = rendez_select::bounded::<u8>(1);
+/// rendez_select::select! {
+///     recv(rx) -> unused => {}
+///     default => {}
+/// }
+/// ```
+///
+/// ```
+/// #![deny(unused)]
+/// let (_tx, rx) = rendez_select::bounded::<u8>(1);
+/// rendez_select::select! {
+///     recv(rx) -> _ => {}
+///     default => {}
+/// }
+/// ```
+#[cfg(doctest)]
+pub struct Unused;

@@ -12,6 +12,7 @@
 #![allow(unsafe_code)]
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
@@ -22,7 +23,7 @@ use rendez_core::wake::WakeList;
 
 use crate::closed::{Closing, closing};
 use crate::error::{RecvError, RecvTimeoutError, SendError, TryRecvError};
-use crate::forms::{arm_by_reference, named_future, receive_forms};
+use crate::forms::{named_future, receive_forms, receiver_arm};
 use crate::guarded::{Locked, release};
 
 const GRANTED: Outcome = Outcome(0);
@@ -287,7 +288,7 @@ impl<T> Arm for Receiver<T> {
     }
 }
 
-arm_by_reference!(Receiver<T>);
+receiver_arm!(Receiver<T>);
 
 closing!(Sender<T>);
 
@@ -302,6 +303,11 @@ named_future! {
     /// What [`Receiver::recv_async`] gives.
     RecvFuture<'a, T>(&'a Receiver<T>) -> Result<T, RecvError>
 }
+
+impl<T> UnwindSafe for Sender<T> {}
+impl<T> RefUnwindSafe for Sender<T> {}
+impl<T> UnwindSafe for Receiver<T> {}
+impl<T> RefUnwindSafe for Receiver<T> {}
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use rendez_core::case::{Arm, AsCase, Case, Outcome, Probe, Sealed};
+use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Node, Registration};
 use rendez_core::schedule::Schedule;
@@ -19,6 +19,7 @@ use rendez_core::{clock, hooks};
 use crate::chan::Chan;
 use crate::chan::ops::{Recv, RecvSlot, TryRecv};
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::forms::receiver_arm;
 
 /// The receiving end of a channel, or of [`after`](crate::after), [`at`](crate::at),
 /// [`tick`](crate::tick) or [`never`](crate::never). Clones receive from the same
@@ -344,6 +345,13 @@ unsafe impl<T> Case for Receiver<T> {
         self.source.schedule()?.deadline()
     }
 
+    fn stays(&self) -> bool {
+        match &self.source {
+            Source::Clock(schedule, _) => schedule.stays(),
+            Source::Chan(_) | Source::Never => true,
+        }
+    }
+
     fn worth_watching(&self) -> bool {
         match &self.source {
             Source::Chan(chan) => chan.worth_watching(),
@@ -368,16 +376,7 @@ impl<T> Arm for Receiver<T> {
     }
 }
 
-impl<T> AsCase for Receiver<T> {
-    type Case<'a>
-        = &'a Self
-    where
-        Self: 'a;
-
-    fn __case(&self) -> &Self {
-        self
-    }
-}
+receiver_arm!(Receiver<T>);
 
 /// What [`Receiver::recv_async`] gives.
 #[must_use = "futures do nothing unless polled"]

@@ -27,6 +27,9 @@ use crate::sender::Sender;
 /// Among several ready operations one is chosen at random, unless it was made with
 /// [`new_biased`](Self::new_biased): then the first added.
 ///
+/// It is crossbeam's, and takes channels. Whatever else can stand in a `recv` arm, a list made
+/// at run time can wait for through a [`Selector`](crate::Selector).
+///
 /// # Examples
 ///
 /// ```

@@ -1,7 +1,9 @@
-//! `Selector`: receives from any number of channels again and again.
+//! `Selector`: receives from any number of channels, and whatever else can be waited for,
+//! again and again.
 //!
 //! The protocol is [`rendez_core::standing`]'s; here it gets its values, and keys that are
 //! never used twice in place of its places, which are.
+#![allow(unsafe_code)]
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -12,7 +14,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use rendez_core::case::Arm;
+use rendez_core::case::{Arm, Case, IntoArm, Outcome, Sealed, case_of};
 use rendez_core::clock;
 use rendez_core::standing::Standing;
 use rendez_core::wait::Won;
@@ -27,6 +29,11 @@ use crate::receiver::Receiver;
 /// Channels that are always ready take turns. A channel that is closed and drained is ready,
 /// with an error, until it is [removed](Self::remove). Between two waits nothing is reserved:
 /// other receivers of the same channels get what comes.
+///
+/// Receivers of one type are [added](Self::add) as they are; anything else that can stand in
+/// a `recv` arm is added [with](Self::add_with) what is to be made of what it gives. (Timers,
+/// tickers, permits of a semaphore and an `or_done` are the exception to the cost: each is
+/// looked at in every wait, and queues anew.)
 ///
 /// (A `send` arm of somebody else's select that meets a waiting `Selector` at capacity 0
 /// makes it look at all its channels once more.)
@@ -52,15 +59,65 @@ use crate::receiver::Receiver;
 ///     selector.remove(key);
 /// }
 /// ```
-pub struct Selector<T> {
-    standing: Standing<Receiver<T>>,
+pub struct Selector<'a, T> {
+    standing: Standing<Member<'a, T>>,
     // By arm, where there is one.
     keys: Vec<usize>,
     arms: HashMap<usize, usize>,
     next: usize,
 }
 
-impl<T> Selector<T> {
+/// One arm.
+enum Member<'a, T> {
+    Receiver(Receiver<T>),
+    Other(Box<dyn Other<T> + Send + 'a>),
+}
+
+/// An arm of another type, and what is made of what it gives.
+trait Other<T> {
+    fn case(&self) -> &dyn Case;
+    fn finish(&self, outcome: Outcome) -> Result<T, RecvError>;
+}
+
+struct Mapped<A, F> {
+    arm: A,
+    map: F,
+}
+
+impl<T, A: Arm, F: Fn(A::Output) -> Result<T, RecvError>> Other<T> for Mapped<A, F> {
+    fn case(&self) -> &dyn Case {
+        &self.arm
+    }
+
+    fn finish(&self, outcome: Outcome) -> Result<T, RecvError> {
+        (self.map)(self.arm.finish(outcome))
+    }
+}
+
+impl<T> Member<'_, T> {
+    fn case(&self) -> &dyn Case {
+        match self {
+            Self::Receiver(receiver) => receiver,
+            Self::Other(other) => other.case(),
+        }
+    }
+
+    fn finish(&self, outcome: Outcome) -> Result<T, RecvError> {
+        match self {
+            Self::Receiver(receiver) => receiver.finish(outcome),
+            Self::Other(other) => other.finish(outcome),
+        }
+    }
+}
+
+impl<T> Sealed for Member<'_, T> {}
+
+// SAFETY: the one case it holds.
+unsafe impl<T> Case for Member<'_, T> {
+    case_of!(this => this.case());
+}
+
+impl<'a, T> Selector<'a, T> {
     /// Without channels.
     pub fn new() -> Self {
         Self {
@@ -74,9 +131,54 @@ impl<T> Selector<T> {
     /// Adds a receiver, of which it keeps a clone; returns the key of what is received from
     /// it. Keys count up from 0 and are not used again.
     pub fn add(&mut self, receiver: impl Borrow<Receiver<T>>) -> usize {
+        self.add_member(Member::Receiver(receiver.borrow().clone()))
+    }
+
+    /// Adds anything that can stand in a `recv` arm: what is received is what `map` makes of
+    /// what the arm gives. Returns the key.
+    ///
+    /// Oneshot, broadcast and watch receivers, `ctx.done()`, `wg.zero()`, a semaphore's
+    /// permit and join handles are given as they are, or by reference; timers and tickers by
+    /// reference. `None` is never ready.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use rendez_select::{Selector, oneshot, unbounded};
+    ///
+    /// #[derive(Debug, PartialEq)]
+    /// enum Event {
+    ///     Job(u32),
+    ///     Answer(&'static str),
+    /// }
+    ///
+    /// let (jobs, queue) = unbounded();
+    /// let (reply, answer) = oneshot();
+    /// let mut selector = Selector::new();
+    /// let job = selector.add_with(&queue, |job| job.map(Event::Job));
+    /// selector.add_with(answer, |answer| answer.map(Event::Answer));
+    /// jobs.send(1).unwrap();
+    /// assert_eq!(selector.wait(), (job, Ok(Event::Job(1))));
+    /// reply.send("yes").unwrap();
+    /// assert_eq!(selector.wait().1, Ok(Event::Answer("yes")));
+    /// ```
+    pub fn add_with<A>(
+        &mut self,
+        arm: A,
+        map: impl Fn(<A::Arm as Arm>::Output) -> Result<T, RecvError> + Send + 'a,
+    ) -> usize
+    where
+        A: IntoArm<'a>,
+        A::Arm: Send,
+    {
+        let arm = arm.__into_arm();
+        self.add_member(Member::Other(Box::new(Mapped { arm, map })))
+    }
+
+    fn add_member(&mut self, member: Member<'a, T>) -> usize {
         let key = self.next;
         self.next += 1;
-        let arm = self.standing.add(receiver.borrow().clone());
+        let arm = self.standing.add(member);
         if arm == self.keys.len() {
             self.keys.push(key);
         } else {
@@ -86,12 +188,16 @@ impl<T> Selector<T> {
         key
     }
 
-    /// Removes the receiver with this key and gives it back; `None` if there is none.
+    /// Removes what has this key. A receiver that was [added](Self::add) is given back,
+    /// anything else is dropped.
     pub fn remove(&mut self, key: usize) -> Option<Receiver<T>> {
-        self.standing.remove(self.arms.remove(&key)?)
+        match self.standing.remove(self.arms.remove(&key)?)? {
+            Member::Receiver(receiver) => Some(receiver),
+            Member::Other(_) => None,
+        }
     }
 
-    /// How many receivers there are.
+    /// How many receivers and other arms there are.
     pub fn len(&self) -> usize {
         self.standing.len()
     }
@@ -155,7 +261,7 @@ impl<T> Selector<T> {
     /// Dropped before it completes, it has received nothing: a value it had been granted goes
     /// to the next receiver of that channel.
     #[track_caller]
-    pub fn wait_async(&mut self) -> SelectorFuture<'_, T> {
+    pub fn wait_async(&mut self) -> SelectorFuture<'_, 'a, T> {
         self.assert_not_empty();
         SelectorFuture {
             selector: self,
@@ -172,18 +278,18 @@ impl<T> Selector<T> {
     }
 
     fn received(&self, (arm, outcome): Won) -> (usize, Result<T, RecvError>) {
-        let receiver = self.standing.case(arm).expect("an absent arm never wins");
-        (self.keys[arm], receiver.finish(outcome))
+        let member = self.standing.case(arm).expect("an absent arm never wins");
+        (self.keys[arm], member.finish(outcome))
     }
 }
 
-impl<T> Default for Selector<T> {
+impl<T> Default for Selector<'_, T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<T> fmt::Debug for Selector<T> {
+impl<T> fmt::Debug for Selector<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad("Selector { .. }")
     }
@@ -191,12 +297,12 @@ impl<T> fmt::Debug for Selector<T> {
 
 /// What [`Selector::wait_async`] gives.
 #[must_use = "futures do nothing unless polled"]
-pub struct SelectorFuture<'a, T> {
-    selector: &'a mut Selector<T>,
+pub struct SelectorFuture<'s, 'a, T> {
+    selector: &'s mut Selector<'a, T>,
     location: &'static Location<'static>,
 }
 
-impl<T> Future for SelectorFuture<'_, T> {
+impl<T> Future for SelectorFuture<'_, '_, T> {
     type Output = (usize, Result<T, RecvError>);
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -206,13 +312,13 @@ impl<T> Future for SelectorFuture<'_, T> {
     }
 }
 
-impl<T> Drop for SelectorFuture<'_, T> {
+impl<T> Drop for SelectorFuture<'_, '_, T> {
     fn drop(&mut self) {
         self.selector.standing.cancel();
     }
 }
 
-impl<T> fmt::Debug for SelectorFuture<'_, T> {
+impl<T> fmt::Debug for SelectorFuture<'_, '_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad("SelectorFuture { .. }")
     }

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
@@ -16,7 +17,7 @@ use rendez_core::shim::{Arc, Mutex};
 
 use crate::closed::{Closing, closing};
 use crate::error::{RecvError, RecvTimeoutError, SendError, TryRecvError};
-use crate::forms::{arm_by_reference, named_future, receive_forms};
+use crate::forms::{named_future, receive_forms, receiver_arm};
 use crate::guarded::{Locked, release};
 
 const CHANGED: Outcome = Outcome(0);
@@ -369,7 +370,7 @@ impl<T: Clone> Arm for Receiver<T> {
     }
 }
 
-arm_by_reference!(Receiver<T: Clone>);
+receiver_arm!(Receiver<T: Clone>);
 
 closing!(Sender<T>);
 
@@ -384,6 +385,11 @@ named_future! {
     /// What [`Receiver::recv_async`] and [`Receiver::changed_async`] give.
     RecvFuture<'a, T: Clone>(&'a Receiver<T>) -> Result<T, RecvError>
 }
+
+impl<T> UnwindSafe for Sender<T> {}
+impl<T> RefUnwindSafe for Sender<T> {}
+impl<T> UnwindSafe for Receiver<T> {}
+impl<T> RefUnwindSafe for Receiver<T> {}
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@
 //! when an end is gone, and a count that has reached zero never rises again.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use rendez_core::shim::Arc;
 use rendez_core::shim::atomic::{AtomicUsize, Ordering};
@@ -121,6 +122,11 @@ impl<T> Clone for WeakReceiver<T> {
         Self { of }
     }
 }
+
+impl<T> UnwindSafe for WeakSender<T> {}
+impl<T> RefUnwindSafe for WeakSender<T> {}
+impl<T> UnwindSafe for WeakReceiver<T> {}
+impl<T> RefUnwindSafe for WeakReceiver<T> {}
 
 impl<T> fmt::Debug for WeakSender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -860,3 +860,66 @@ fn a_granted_permit_that_is_dropped_unpolled_passes_on() {
         });
     }
 }
+
+#[test]
+fn a_selectors_look_that_leaves_an_offers_queue_is_let_go() {
+    model(
+        "selector: a look leaves a queue as an offer takes hold of it",
+        || {
+            let (tx, rx) = bounded::<u8>(0);
+            // A look passes over what a task may offer, and does not stay beside it.
+            let mut offering = Box::pin(tx.reserve_async());
+            assert!(poll_once(offering.as_mut()).is_pending());
+            let mut selector = Selector::new();
+            selector.add(&rx);
+            let other = tx.clone();
+            let sender = thread::spawn(
+                move || select! { send(other, 7) -> r => r.is_ok(), default => false },
+            );
+            let got = selector.try_wait();
+            let sent = sender.join().unwrap();
+            drop(offering);
+            let rest = got.is_none().then(|| selector.try_wait()).flatten();
+            assert_eq!(got.or(rest).is_some(), sent);
+            // Whoever was held is free again.
+            assert_eq!(selector.try_wait(), None);
+        },
+    );
+}
+
+#[test]
+fn two_cases_as_one_are_no_standing_arm() {
+    model("selector: or_done among its arms", || {
+        let ((tx, rx), (quit, quitting)) = (unbounded(), unbounded::<()>());
+        let others = rx.clone();
+        let both = or_done(rx, &quitting);
+        let mut selector = Selector::new();
+        selector.add_with(&both, |n| n);
+        assert_eq!(selector.try_wait(), None);
+        let a = thread::spawn(move || tx.send(1).unwrap());
+        let b = thread::spawn(move || drop(quit));
+        let first = selector.wait().1;
+        if first == Ok(1) {
+            assert_eq!(selector.wait().1, Err(RecvError));
+        }
+        a.join().unwrap();
+        b.join().unwrap();
+        assert_eq!(others.try_recv().is_ok(), first.is_err());
+    });
+}
+
+#[test]
+fn a_selectors_dropped_wait_leaves_an_answer_to_the_next() {
+    model("selector: a wait is dropped against an answer", || {
+        let ((_tx, rx), (reply, answer)) = (bounded(1), oneshot());
+        let mut selector = Selector::new();
+        selector.add(&rx);
+        selector.add_with(answer, |n| n);
+        let mut waiting = Box::pin(selector.wait_async());
+        assert!(poll_once(waiting.as_mut()).is_pending());
+        let sender = thread::spawn(move || reply.send(1).unwrap());
+        drop(waiting);
+        assert_eq!(selector.wait(), (1, Ok(1)));
+        sender.join().unwrap();
+    });
+}

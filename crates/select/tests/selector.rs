@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use common::{Census, Count, at_every_capacity, channel, poll, poll_with, until, within};
 use rendez_core::block_on::block_on;
 use rendez_select::{
-    RecvError, Selector, TryRecvError, after, at, bounded, never, select, select_async, tick,
-    unbounded,
+    RecvError, Selector, TryRecvError, after, at, bounded, broadcast, never, oneshot, or_done,
+    select, select_async, tick, unbounded, watch,
 };
 
 const LONG: Duration = Duration::from_secs(100);
@@ -354,4 +354,137 @@ fn a_selector_can_be_sent_to_another_thread() {
     tx.send(1).unwrap();
     assert_eq!(thread.join().unwrap(), (0, Ok(1)));
     until(|| tx.is_closed());
+}
+
+#[derive(Debug, PartialEq)]
+enum Event {
+    Number(u32),
+    Answer(&'static str),
+    Lagged(u64),
+    Gone,
+}
+
+#[test]
+fn arms_of_other_kinds_are_told_by_what_is_made_of_them() {
+    within(LONG, "a selector of many kinds", || {
+        let (tx, rx) = unbounded();
+        let (reply, answer) = oneshot();
+        let (news, reader) = broadcast(1);
+        let (state, watcher) = watch(0);
+        let (out, gone) = bounded::<u8>(0);
+        let mut selector = Selector::new();
+        let number = selector.add_with(&rx, |n| n.map(Event::Number));
+        let answered = selector.add_with(answer, |a| a.map(Event::Answer));
+        let read = selector.add_with(reader, |n| match n {
+            Ok(n) => Ok(Event::Number(n)),
+            Err(broadcast::RecvError::Lagged(n)) => Ok(Event::Lagged(n)),
+            Err(_) => Err(RecvError),
+        });
+        let seen = selector.add_with(&watcher, |n| n.map(Event::Number));
+        let ended = selector.add_with(out.closed(), |()| Ok(Event::Gone));
+        let absent = selector.add_with(None::<&rendez_select::Receiver<u8>>, |_| Ok(Event::Gone));
+        assert_eq!(selector.len(), 6);
+        assert_eq!(selector.try_wait(), None);
+        let received = |selector: &mut Selector<'_, Event>, turn: usize| {
+            if turn % 2 == 0 {
+                selector.wait()
+            } else {
+                block_on(selector.wait_async())
+            }
+        };
+        for turn in 0..4 {
+            thread::scope(|s| {
+                s.spawn(|| tx.send(1).unwrap());
+                assert_eq!(
+                    received(&mut selector, turn),
+                    (number, Ok(Event::Number(1)))
+                );
+                s.spawn(|| state.send(2).unwrap());
+                assert_eq!(received(&mut selector, turn), (seen, Ok(Event::Number(2))));
+                s.spawn(|| news.send(3).unwrap());
+                assert_eq!(received(&mut selector, turn), (read, Ok(Event::Number(3))));
+            });
+            news.send(4).unwrap();
+            news.send(5).unwrap();
+            assert_eq!(received(&mut selector, turn), (read, Ok(Event::Lagged(1))));
+            assert_eq!(received(&mut selector, turn), (read, Ok(Event::Number(5))));
+            assert_eq!(selector.try_wait(), None);
+        }
+        thread::scope(|s| {
+            s.spawn(|| reply.send("yes").unwrap());
+            assert_eq!(selector.wait(), (answered, Ok(Event::Answer("yes"))));
+        });
+        assert_eq!(selector.wait(), (answered, Err(RecvError)));
+        assert!(selector.remove(answered).is_none());
+        thread::scope(|s| {
+            s.spawn(|| drop(gone));
+            assert_eq!(selector.wait(), (ended, Ok(Event::Gone)));
+        });
+        selector.remove(ended);
+        selector.remove(absent);
+        assert_eq!((selector.len(), selector.try_wait()), (3, None));
+    });
+}
+
+#[test]
+fn two_cases_as_one_stay_in_no_queue_between_waits() {
+    within(LONG, "a selector with or_done", || {
+        let ((tx, rx), (quit, quitting)) = (unbounded(), unbounded::<()>());
+        let other = rx.clone();
+        let both = or_done(rx, &quitting);
+        let mut selector = Selector::new();
+        selector.add_with(&both, |n| n);
+        for n in 0..100 {
+            assert_eq!(selector.wait_timeout(Duration::from_micros(10)), None);
+            {
+                let mut waiting = pin!(selector.wait_async());
+                assert!(poll(waiting.as_mut()).is_pending());
+            }
+            // Nobody waits: others receive, and what they leave is found.
+            tx.send(n).unwrap();
+            assert_eq!(other.try_recv(), Ok(n));
+            tx.send(n).unwrap();
+            assert_eq!(selector.wait(), (0, Ok(n)));
+            let mut waiting = pin!(selector.wait_async());
+            assert!(poll(waiting.as_mut()).is_pending());
+            tx.send(n).unwrap();
+            assert!(matches!(poll(waiting.as_mut()), Poll::Ready((0, Ok(m))) if m == n));
+        }
+        drop(quit);
+        assert_eq!(selector.wait(), (0, Err(RecvError)));
+        assert_eq!(selector.try_wait(), Some((0, Err(RecvError))));
+    });
+}
+
+#[test]
+fn while_an_offer_holds_it_a_selector_does_not_spin_for_an_arm_that_is_due() {
+    within(LONG, "a selector held by a permit", || {
+        let (tx, rx) = bounded(0);
+        let mut selector = Selector::new();
+        let value = selector.add(rx.clone());
+        let wakes = Arc::new(Count::default());
+        let timer = after(Duration::from_millis(5));
+        let due = selector.add_with(timer, |_| Ok(0));
+        let mut waiting = Box::pin(selector.wait_async());
+        assert!(poll_with(waiting.as_mut(), &wakes).is_pending());
+        let permit = tx.reserve().unwrap();
+        let start = Instant::now();
+        let mut seen = 0;
+        while start.elapsed() < Duration::from_millis(30) {
+            // As an executor would: only when woken.
+            if wakes.get() > seen {
+                seen += 1;
+                assert!(poll_with(waiting.as_mut(), &wakes).is_pending());
+            }
+            thread::yield_now();
+        }
+        assert!(seen < 5, "polled {seen} times");
+        permit.send(7).unwrap();
+        assert_eq!(
+            poll_with(waiting.as_mut(), &wakes),
+            Poll::Ready((value, Ok(7)))
+        );
+        drop(waiting);
+        assert_eq!(selector.wait(), (due, Ok(0)));
+    });
 }

@@ -18,7 +18,8 @@ use futures_sink::Sink;
 use rendez_core::block_on::block_on;
 use rendez_select::{
     Receiver, RecvError, RecvTimeoutError, Select, SendError, SendTimeoutError, Sender,
-    TryRecvError, TrySendError, after, at, bounded, never, select, select_async, tick, unbounded,
+    TryRecvError, TrySendError, after, at, bounded, broadcast, never, oneshot, select,
+    select_async, tick, unbounded, watch,
 };
 
 #[test]
@@ -338,8 +339,21 @@ fn types_have_crossbeams_traits() {
     let (tx, rx) = bounded::<Opaque>(1);
     unwind_safe(&tx);
     unwind_safe(&rx);
-    sync(&tx.downgrade());
-    sync(&rx.downgrade());
+    let (weak_tx, weak_rx) = (tx.downgrade(), rx.downgrade());
+    sync(&weak_tx);
+    sync(&weak_rx);
+    // Nor do those that crossbeam has not.
+    unwind_safe(&weak_tx);
+    unwind_safe(&weak_rx);
+    let (tx1, rx1) = oneshot::oneshot::<std::cell::Cell<&mut u8>>();
+    unwind_safe(&tx1);
+    unwind_safe(&rx1);
+    let (tx1, rx1) = watch::watch(Opaque);
+    unwind_safe(&tx1);
+    unwind_safe(&rx1);
+    let (tx1, rx1) = broadcast::broadcast::<Opaque>(1);
+    unwind_safe(&tx1);
+    unwind_safe(&rx1);
     assert_eq!(format!("{tx:?} {rx:?}"), "Sender { .. } Receiver { .. }");
     assert_eq!(
         error(SendError(Opaque)),

@@ -1,7 +1,7 @@
 //! A wait group's zero as something a select can wait for.
 #![allow(unsafe_code)]
 
-use rendez_core::case::{Arm, AsCase, Case, Outcome, Probe, Sealed};
+use rendez_core::case::{Arm, AsCase, Case, IntoArm, Outcome, Probe, Sealed};
 use rendez_core::countdown::{self, Countdown};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Node, Registration};
@@ -58,5 +58,13 @@ impl AsCase for Zero<'_> {
 
     fn __case(&self) -> Self {
         *self
+    }
+}
+
+impl<'a> IntoArm<'a> for Zero<'a> {
+    type Arm = Self;
+
+    fn __into_arm(self) -> Self {
+        self
     }
 }

@@ -8,15 +8,16 @@ use rendez_select::Selector;
 use crate::log::{Form, Log};
 use crate::model::{Effect, End, Event, Sets};
 use crate::ops::{BRIEFLY, receiving};
-use crate::program::{Ends, Random, Stage, received};
+use crate::program::{Ends, Kind, Random, Stage, received};
 
 /// Takes random steps.
 pub(crate) struct Actor {
     log: Log,
     ends: Vec<Ends>,
+    kind: Kind,
     drops: bool,
     // Kept from step to step, with the channel of each key.
-    selector: Selector<u32>,
+    selector: Selector<'static, u32>,
     keys: Vec<Option<usize>>,
 }
 
@@ -27,7 +28,7 @@ impl Actor {
         ends: Vec<Ends>,
         random: Random,
         blocks: bool,
-        drops: bool,
+        (kind, drops): (Kind, bool),
     ) -> Self {
         Self {
             log: Log {
@@ -41,6 +42,7 @@ impl Actor {
                 holds: false,
             },
             ends,
+            kind,
             drops,
             selector: Selector::new(),
             keys: Vec::new(),
@@ -54,12 +56,86 @@ impl Actor {
             self.log.yield_now().await;
         }
         for _ in 0..steps {
-            self.step().await;
+            match self.kind {
+                Kind::Mixed => self.step().await,
+                Kind::Tokens => self.pass_on(),
+                Kind::Offers => self.offer_or_look().await,
+            }
             if self.log.random.below(4) == 0 {
                 self.log.yield_now().await;
             }
         }
         (self.ends, self.log.me, self.log.events)
+    }
+
+    /// One looks, and the others put a value into one channel before they take one out of the
+    /// other: from the first value on there is one at every instant.
+    fn pass_on(&mut self) {
+        let log = &mut self.log;
+        let [
+            Ends {
+                tx: Some(ta),
+                rx: Some(ra),
+                ..
+            },
+            Ends {
+                tx: Some(tb),
+                rx: Some(rb),
+                ..
+            },
+        ] = &self.ends[..]
+        else {
+            unreachable!("two channels, and all handles kept");
+        };
+        for _ in 0..6 {
+            if log.me == 0 {
+                log.look_at_either((0, ra), (1, rb));
+            } else {
+                log.pass_on((0, ta), (1, rb));
+                log.pass_on((1, tb), (0, ra));
+            }
+        }
+    }
+
+    async fn offer_or_look(&mut self) {
+        let c = self.log.random.index(self.ends.len());
+        let what = (self.log.me as u64 + self.log.random.below(4)) % 6;
+        let (log, ends) = (&mut self.log, &self.ends[c]);
+        match (what, &ends.tx, &ends.rx) {
+            (0 | 1, Some(tx), _) => {
+                if let Some(permit) = log.reserve_in(Form::Cancel(3), c, tx).await {
+                    log.fill(c, permit);
+                }
+            }
+            (2 | 3, Some(tx), Some(rx)) => log.exchange_now((c, tx), (c, rx)),
+            _ => {
+                for _ in 0..4 {
+                    self.look_again(c);
+                }
+            }
+        }
+    }
+
+    /// Looks at one channel through a selector that is kept.
+    fn look_again(&mut self, c: usize) {
+        if self.selector.is_empty() {
+            if let Some(rx) = &self.ends[c].rx {
+                self.keys = vec![Some(c)];
+                assert_eq!(self.selector.add(rx), 0);
+            }
+        }
+        let Some(&Some(c)) = self.keys.first() else {
+            return;
+        };
+        let call = self.log.call(Form::Briefly, receiving(1 << c));
+        let effect = match self.selector.try_wait() {
+            Some((_, value)) => received(c, value.ok()),
+            None => Effect::Default {
+                recv: 1 << c,
+                send: 0,
+            },
+        };
+        self.log.end(&call, [effect]);
     }
 
     async fn step(&mut self) {

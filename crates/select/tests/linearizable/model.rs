@@ -47,6 +47,11 @@ pub(crate) enum Effect {
     Release {
         c: usize,
     },
+    /// A send arm that was chosen, and whose value panicked: a place that was held meanwhile, or a
+    /// channel that was closed.
+    TakenBack {
+        c: usize,
+    },
     /// Such a place whose value came back: no receiver is left.
     Unfillable {
         c: usize,
@@ -222,6 +227,7 @@ pub(crate) fn step(
             };
             (n > 0) == found
         }
+        Effect::TakenBack { c } => before[c].no_sends() || fits(c),
         Effect::Uncount { .. } | Effect::Gone { .. } | Effect::Nothing => true,
     };
     if !possible {

@@ -1,5 +1,6 @@
 //! The operations, each in its forms: what they do and how that is recorded.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use rendez_select::{
@@ -89,6 +90,29 @@ impl Log {
         self.end(&call, [effect]);
     }
 
+    /// Puts a value into one channel, and then takes one out of another: recorded together, so
+    /// that as little time as possible lies in between.
+    pub(crate) fn pass_on(&mut self, (c, tx): To<'_>, (d, rx): From<'_>) {
+        let v = self.value();
+        let call = self.call(Form::Briefly, Sets::default());
+        let (put, got) = (tx.try_send(v), rx.try_recv());
+        let put = match put {
+            Ok(()) => Effect::Push { c, v },
+            Err(_) => Effect::Default {
+                recv: 0,
+                send: 1 << c,
+            },
+        };
+        let got = match got {
+            Ok(v) => Effect::Pop { c: d, v },
+            Err(_) => Effect::Default {
+                recv: 1 << d,
+                send: 0,
+            },
+        };
+        self.end(&call, [put, got]);
+    }
+
     pub(crate) async fn send_many(&mut self, c: usize, tx: &Sender<u32>) {
         let values: Vec<_> = (0..=self.random.below(3)).map(|_| self.value()).collect();
         let form = match self.form() {
@@ -168,6 +192,15 @@ impl Log {
             Form::Briefly => Form::CancelServed,
             form => form,
         };
+        self.reserve_in(form, c, tx).await
+    }
+
+    pub(crate) async fn reserve_in<'a>(
+        &mut self,
+        form: Form,
+        c: usize,
+        tx: &'a Sender<u32>,
+    ) -> Option<Permit<'a, u32>> {
         let sets = Sets {
             sends: 1 << c,
             offers: 1 << c,
@@ -250,12 +283,23 @@ impl Log {
             ..receiving(1 << d)
         };
         let call = self.call(Form::Briefly, sets);
-        let effects = select_biased! {
-            send(tx, v) -> res => offered(c, v, res.is_ok()),
-            recv(other) -> v => vec![received(d, v.ok())],
-            default => vec![Effect::Default { recv: 1 << d, send: 1 << c }],
+        let panics = v % 3 == 0;
+        let value = || {
+            if panics {
+                // Unwinds without a report.
+                resume_unwind(Box::new(()));
+            }
+            v
         };
-        self.end(&call, effects);
+        let effects = catch_unwind(AssertUnwindSafe(|| {
+            select_biased! {
+                send(tx, value()) -> res => offered(c, v, res.is_ok()),
+                recv(other) -> v => vec![received(d, v.ok())],
+                default => vec![Effect::Default { recv: 1 << d, send: 1 << c }],
+            }
+        }));
+        let taken_back = |_| vec![Effect::TakenBack { c }];
+        self.end(&call, effects.unwrap_or_else(taken_back));
     }
 
     pub(crate) async fn exchange(&mut self, (c, tx): To<'_>, (d, other): From<'_>) {

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rendez_core::case::{Arm, AsCase, Case, Outcome, Probe, Sealed};
+use rendez_core::case::{Arm, AsCase, Case, IntoArm, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::overdue::is_overdue;
 use rendez_core::queue::{Node, Registration};
@@ -374,6 +374,11 @@ unsafe impl Case for PermitCase<'_> {
         }
     }
 
+    // At the head of its queue it would keep those behind it waiting.
+    fn stays(&self) -> bool {
+        false
+    }
+
     fn kind(&self) -> WaitKind {
         WaitKind::Semaphore
     }
@@ -388,6 +393,14 @@ impl<'a> Arm for PermitCase<'a> {
             Verdict::TooMany => Err(AcquireError::TooMany),
             Verdict::Closed => Err(AcquireError::Closed),
         }
+    }
+}
+
+impl<'s> IntoArm<'s> for PermitCase<'s> {
+    type Arm = Self;
+
+    fn __into_arm(self) -> Self {
+        self
     }
 }
 
