@@ -13,13 +13,14 @@
 //! The slot's lock is held to move the future in or out, never while it is polled or dropped.
 
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::task::{Wake, Waker};
+use std::task::{Poll, Wake, Waker};
 use std::{fmt, mem};
 
 use rendez_core::case::AsCase;
 use rendez_core::hooks;
+use rendez_core::quiet::drop_quietly;
 use rendez_core::shim::{Arc, Mutex, Weak};
 use rendez_core::wait::CaseFuture;
 
@@ -137,15 +138,14 @@ impl Driver {
     fn poll(self: &Arc<Self>, mut source: Source) {
         let waker = Waker::from(Arc::clone(self));
         let mut cx = std::task::Context::from_waker(&waker);
-        let unwound = Unwound(self);
-        let ready = source.as_mut().poll(&mut cx).is_ready();
-        mem::forget(unwound);
-        if ready {
-            *self.slot.lock() = Slot::Gone;
-            if let Some(node) = self.node.upgrade() {
-                end::end(&node, Why::At(self.made_at));
+        let polled = catch_unwind(AssertUnwindSafe(|| source.as_mut().poll(&mut cx)));
+        match polled {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(())) => return self.end(source, None),
+            Err(payload) => {
+                self.end(source, Some("the source of the context panicked"));
+                resume_unwind(payload);
             }
-            return;
         }
         let mut slot = self.slot.lock();
         match *slot {
@@ -161,6 +161,19 @@ impl Driver {
                 drop(source);
             }
         }
+    }
+
+    /// The source has come to its end: so does the context.
+    fn end(&self, source: Source, cause: Option<&str>) {
+        *self.slot.lock() = Slot::Gone;
+        if let Some(node) = self.node.upgrade() {
+            let at = self.made_at;
+            match cause.map(|cause| share(cause.into())) {
+                None => end::end(&node, Why::At(at)),
+                Some(cause) => end::end_given(&node, Given { cause, at }),
+            };
+        }
+        drop_quietly(source);
     }
 
     fn poll_beside(self: &Arc<Self>, source: Source) {
@@ -179,20 +192,6 @@ impl Wake for Driver {
             }
             Slot::Polled(Meanwhile::Nothing) => *slot = Slot::Polled(Meanwhile::Woken),
             unchanged => *slot = unchanged,
-        }
-    }
-}
-
-/// A poll that has not returned. Dropped, it panicked.
-struct Unwound<'a>(&'a Arc<Driver>);
-
-impl Drop for Unwound<'_> {
-    fn drop(&mut self) {
-        *self.0.slot.lock() = Slot::Gone;
-        if let Some(node) = self.0.node.upgrade() {
-            let cause = share("the source of the context panicked".into());
-            let at = self.0.made_at;
-            end::end_given(&node, Given { cause, at });
         }
     }
 }

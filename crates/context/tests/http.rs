@@ -87,6 +87,25 @@ fn timeouts_are_written_in_the_finest_unit_that_holds_them_rounded_up() {
     }
 }
 
+/// Of the flags those two are sent on that are known: sampled, and random of level 2.
+#[test]
+fn unknown_flags_of_a_trace_are_sent_on_as_zero() {
+    const IDS: &str = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
+    for version in ["00", "01", "cc"] {
+        for flags in 0..=u8::MAX {
+            let trace: TraceParent = format!("{version}-{IDS}-{flags:02x}").parse().unwrap();
+            assert_eq!(trace.flags, flags, "as it was read");
+            assert_eq!(trace.is_sampled(), flags & 1 == 1);
+            let sent = format!("00-{IDS}-{:02x}", flags & 3);
+            assert_eq!(trace.to_string(), sent);
+            assert_eq!(HeaderValue::from(trace), sent);
+            let mut headers = HeaderMap::new();
+            inject(&Context::background().with_value(trace), &mut headers);
+            assert_eq!(headers[TRACEPARENT], sent);
+        }
+    }
+}
+
 #[test]
 fn traces_are_read_as_specified() {
     const ID: &str = "0af7651916cd43dd8448eb211c80319c";

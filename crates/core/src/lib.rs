@@ -22,6 +22,7 @@ pub mod lock;
 pub mod overdue;
 pub mod parker;
 pub mod queue;
+pub mod quiet;
 pub mod schedule;
 pub mod shim;
 pub mod standing;

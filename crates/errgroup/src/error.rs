@@ -8,6 +8,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rendez_context::{Cause, ContextError};
+use rendez_core::quiet::drop_quietly;
 
 /// The cause with which a group cancels its context: what the first error said.
 ///
@@ -84,8 +85,10 @@ pub(crate) fn cause_of<E: fmt::Debug + 'static>(error: &E) -> Boxed {
         }
         Box::new(of_known(any).unwrap_or_else(|| Failure::say(format!("{error:?}"))))
     };
-    catch_unwind(AssertUnwindSafe(cause))
-        .unwrap_or_else(|_| Box::new(Failure::say("an error whose text panicked")))
+    catch_unwind(AssertUnwindSafe(cause)).unwrap_or_else(|payload| {
+        drop_quietly(payload);
+        Box::new(Failure::say("an error whose text panicked"))
+    })
 }
 
 /// What an error says that can be shown to people.

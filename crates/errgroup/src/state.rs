@@ -18,12 +18,14 @@
 
 use std::error::Error;
 use std::fmt;
+use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
 use rendez_context::{Cancel, Context, ContextError};
 use rendez_core::case::Arm;
 use rendez_core::countdown::{Countdown, Zero};
 use rendez_core::goroutine::WaitKind;
+use rendez_core::quiet::{drop_each_quietly, drop_quietly};
 use rendez_core::shim::atomic::{AtomicBool, Ordering};
 use rendez_core::shim::{Arc, Mutex};
 use rendez_core::wait::{self, Order};
@@ -54,6 +56,12 @@ struct Verdict<E> {
     lost: bool,
     // No handle is left: nobody will wait.
     unheld: bool,
+}
+
+impl<E> Drop for Verdict<E> {
+    fn drop(&mut self) {
+        drop_each_quietly(mem::take(&mut self.errors));
+    }
 }
 
 impl<E> Shared<E> {
@@ -111,7 +119,8 @@ impl<E> Shared<E> {
     fn cancel_with(&self, cause: impl Into<Box<dyn Error + Send + Sync>>) {
         if let Some(cancel) = &self.cancel {
             // Wakes whoever waits for the context, whose wakers may panic.
-            let _ = catch_unwind(AssertUnwindSafe(|| cancel.cancel_with(cause)));
+            let _ =
+                catch_unwind(AssertUnwindSafe(|| cancel.cancel_with(cause))).map_err(drop_quietly);
         }
     }
 
@@ -154,8 +163,8 @@ impl<E> Shared<E> {
             drop(task);
             resume_unwind(payload);
         }
-        let errors = std::mem::take(&mut verdict.errors);
-        let lost = std::mem::take(&mut verdict.lost);
+        let errors = mem::take(&mut verdict.errors);
+        let lost = mem::take(&mut verdict.lost);
         self.failed.store(false, Ordering::Relaxed);
         drop(verdict);
         assert!(
@@ -176,8 +185,10 @@ impl<E> Shared<E> {
     /// As [`outcome`](Self::outcome).
     pub(crate) fn first_error(&self) -> Result<(), E> {
         self.outcome().map_err(|errors| {
-            let first = errors.into_iter().next();
-            first.expect("a failed outcome has an error")
+            let mut errors = errors.into_iter();
+            let first = errors.next().expect("a failed outcome has an error");
+            drop_each_quietly(errors);
+            first
         })
     }
 
@@ -187,12 +198,12 @@ impl<E> Shared<E> {
         let mut verdict = self.verdict.lock();
         verdict.unheld = true;
         let panic = verdict.panic.take();
-        let errors = std::mem::take(&mut verdict.errors);
+        let errors = mem::take(&mut verdict.errors);
         drop(verdict);
         if let Some((task, payload)) = panic {
             task.report(payload);
         }
-        drop(errors);
+        drop_each_quietly(errors);
     }
 }
 

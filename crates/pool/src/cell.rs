@@ -22,6 +22,7 @@ use std::task::{Context, Poll};
 
 use rendez_core::goroutine::{self, Goroutine as Identity};
 use rendez_core::queue::Queue;
+use rendez_core::quiet::drop_quietly;
 use rendez_core::shim::atomic::{AtomicU32, Ordering};
 use rendez_core::shim::{Arc, Mutex, UnsafeCell};
 
@@ -336,19 +337,4 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
         // SAFETY: as above; `make` made it so.
         unsafe { cells::free(header.cast::<Self>()) };
     }
-}
-
-/// Drops a value of the user's; a panic of its drop has been reported by the panic hook
-/// and must not take the caller along.
-pub(crate) fn drop_quietly<T>(value: T) {
-    if !std::mem::needs_drop::<T>() {
-        return;
-    }
-    let mut panic = catch_unwind(AssertUnwindSafe(|| drop(value)));
-    // A payload may panic when dropped, and its panic's payload too; not for ever.
-    for _ in 0..8 {
-        let Err(payload) = panic else { return };
-        panic = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-    }
-    std::mem::forget(panic);
 }

@@ -13,11 +13,12 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Duration;
 
 use rendez_core::goroutine::Goroutine as Identity;
+use rendez_core::quiet::drop_quietly;
 use rendez_core::shim::Arc;
 use rendez_core::shim::atomic::{Ordering, fence};
 
 use crate::body::Body;
-use crate::cell::{self, Header, drop_quietly};
+use crate::cell::{self, Header};
 use crate::dump::Entry;
 use crate::error::Payload;
 use crate::schedule::{Ending, Schedule, TaskResult};

@@ -32,9 +32,13 @@ pub struct TraceParent {
     pub trace_id: u128,
     /// The span that sent the request. Not zero.
     pub parent_id: u64,
-    /// Bit 0: the trace is recorded.
+    /// Bit 0: the trace is recorded. Bit 1: the trace's id is random. The others, which nobody
+    /// knows yet, are kept as they were read and sent on as zero, as W3C's specification asks.
     pub flags: u8,
 }
+
+/// The flags that are known: the sampled one, and the random one of level 2.
+const KNOWN_FLAGS: u8 = 0b11;
 
 impl TraceParent {
     /// Whether the sender records the trace.
@@ -84,6 +88,7 @@ impl FromStr for TraceParent {
     }
 }
 
+/// The header, in version 00; of the flags those that are known.
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -91,6 +96,7 @@ impl fmt::Display for TraceParent {
             parent_id,
             flags,
         } = self;
+        let flags = flags & KNOWN_FLAGS;
         write!(f, "00-{trace_id:032x}-{parent_id:016x}-{flags:02x}")
     }
 }

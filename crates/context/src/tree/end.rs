@@ -7,6 +7,7 @@ use rendez_core::case::Outcome;
 use rendez_core::clock::Alarm;
 use rendez_core::hooks;
 use rendez_core::lock::WordGuard;
+use rendez_core::quiet::drop_quietly;
 use rendez_core::shim::Arc;
 use rendez_core::wake::WakeList;
 
@@ -56,8 +57,8 @@ fn end_locked(node: &Node, why: Why, given: Option<Given>) -> bool {
     true
 }
 
-/// What is to be done once all locks are released: done when it is dropped, the one part
-/// even if the other panics.
+/// What is to be done once all locks are released: done when it is dropped, each part whichever
+/// of the others panics.
 #[derive(Default)]
 struct After {
     wakes: WakeList,
@@ -76,8 +77,8 @@ enum Later {
     /// To leave the other parents' lists too.
     Merged(Arc<Node>),
     /// To be dropped.
-    Alarm(#[expect(dead_code, reason = "dropped")] Alarm),
-    Kept(#[expect(dead_code, reason = "dropped")] Box<dyn Send>),
+    Alarm(Alarm),
+    Kept(Box<dyn Send>),
 }
 
 impl Drop for Rest {
@@ -86,7 +87,8 @@ impl Drop for Rest {
             match later {
                 Later::Funcs(funcs) => funcs.into_values().for_each(hooks::spawn_detached),
                 Later::Merged(node) => node.leave(),
-                Later::Alarm(_) | Later::Kept(_) => {}
+                Later::Alarm(alarm) => drop(alarm),
+                Later::Kept(kept) => drop_quietly(kept),
             }
         }
     }

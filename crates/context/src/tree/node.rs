@@ -9,6 +9,7 @@ use rendez_core::case::Outcome;
 use rendez_core::clock::Alarm;
 use rendez_core::lock::WordLock;
 use rendez_core::queue::{Node as Place, Queue, Registration};
+use rendez_core::quiet::{drop_each_quietly, drop_quietly};
 use rendez_core::shim::atomic::{AtomicUsize, Ordering};
 use rendez_core::shim::{Arc, Weak, unique_id};
 
@@ -92,6 +93,14 @@ pub(crate) struct Rare {
     pub(super) merged: Option<Weak<Node>>,
     /// What its end starts, by the order in which they came.
     pub(super) funcs: BTreeMap<u64, Func>,
+}
+
+impl Drop for Rare {
+    fn drop(&mut self) {
+        drop_quietly(self.given.take());
+        drop_quietly(self.kept.take());
+        drop_each_quietly(mem::take(&mut self.funcs).into_values());
+    }
 }
 
 impl Rare {
@@ -416,12 +425,13 @@ impl Drop for Node {
         self.unlink();
         let mut others = Vec::new();
         let parent = self.take_parents(&mut others);
+        drop_quietly(self.kind.take());
         unravel(parent, others);
     }
 }
 
 /// Drops contexts, `first` and `others`, and what they were derived from, without recursion,
-/// however long the chains are.
+/// however long the chains are, and whichever of their values panics.
 pub(crate) fn unravel(first: Context, mut others: Vec<Context>) {
     let mut next = Some(first);
     while let Some(mut context) = next {
@@ -440,6 +450,7 @@ pub(crate) fn unravel(first: Context, mut others: Vec<Context>) {
             Repr::Value(value) => Arc::get_mut(value).map(|value| mem::take(&mut value.parent)),
             Repr::WithoutCancel(kept) => Arc::get_mut(kept).map(|kept| mem::take(&mut kept.parent)),
         };
+        drop_quietly(context);
         next = parent.or_else(|| others.pop());
     }
 }
