@@ -3,11 +3,10 @@
 use std::fmt;
 
 use rendez_core::hooks;
-use rendez_core::shim::Arc;
 use rendez_core::shim::atomic::{AtomicBool, Ordering};
 
 use crate::context::Context;
-use crate::tree::node::Node;
+use crate::tree::shared::Shared;
 
 impl Context {
     /// Runs `f` in a goroutine of its own once the context has ended, at once if it has.
@@ -38,7 +37,7 @@ impl Context {
             return AfterFunc(Kept::Never(AtomicBool::new(true)));
         };
         match node.add_func(Box::new(f)) {
-            Ok(key) => AfterFunc(Kept::With(Arc::clone(node), key)),
+            Ok(key) => AfterFunc(Kept::With(node, key)),
             Err(f) => {
                 hooks::spawn_detached(f);
                 AfterFunc(Kept::Never(AtomicBool::new(false)))
@@ -52,7 +51,7 @@ impl Context {
 pub struct AfterFunc(Kept);
 
 enum Kept {
-    With(Arc<Node>, u64),
+    With(Shared, u64),
     /// No node has it; whether the first `stop` may say that it prevented it.
     Never(AtomicBool),
 }

@@ -4,11 +4,10 @@ use std::error::Error;
 use std::fmt;
 use std::panic::Location;
 
-use rendez_core::shim::Arc;
-
 use crate::error::share;
 use crate::tree::end;
-use crate::tree::node::{Given, Node};
+use crate::tree::node::Given;
+use crate::tree::shared::Shared;
 use crate::tree::word::Why;
 
 /// Ends the context it was made with. Go's `CancelFunc` and `CancelCauseFunc`.
@@ -33,12 +32,17 @@ use crate::tree::word::Why;
 #[must_use = "the context is cancelled when this is dropped"]
 pub struct Cancel {
     // `None` once detached.
-    node: Option<Arc<Node>>,
+    node: Option<Shared>,
 }
 
 impl Cancel {
-    pub(crate) fn new(node: Arc<Node>) -> Self {
+    pub(crate) fn new(node: Shared) -> Self {
         Self { node: Some(node) }
+    }
+
+    /// What it ends, unless it is detached.
+    pub(crate) fn node(&self) -> Option<&Shared> {
+        self.node.as_ref()
     }
 
     /// Ends the context with [`Canceled`](crate::ContextError::Canceled). Nothing happens if

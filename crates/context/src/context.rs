@@ -1,21 +1,22 @@
 //! The handle: where a context comes from, what it says, what is derived from it.
 
-use std::any::Any;
 use std::error::Error;
 use std::panic::Location;
+use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use rendez_core::clock;
 use rendez_core::clock::Alarm;
-use rendez_core::shim::Arc;
 
 use crate::cancel::Cancel;
 use crate::error::{Cause, ContextError, share};
+use crate::handle::{Handle, NodeRef, View};
 use crate::tree::bell;
 use crate::tree::end;
 use crate::tree::node::{Kind, Merged, Node};
+use crate::tree::shared::{Due, Shared, Timed};
 use crate::tree::word::Why;
-use crate::value::{Value, WithoutCancel};
+use crate::value::{self, Detached};
 
 /// Says when to stop: a place in a tree of contexts, each of which ends when it is cancelled,
 /// when its deadline passes, or with its parent.
@@ -38,24 +39,15 @@ use crate::value::{Value, WithoutCancel};
 /// cancel.cancel();
 /// assert_eq!(ctx.err(), Some(ContextError::Canceled));
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Context {
-    pub(crate) repr: Repr,
+    pub(crate) at: Handle,
 }
 
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Repr {
-    #[default]
-    Background,
-    Todo,
-    Node(Arc<Node>),
-    Value(Arc<Value<dyn Any + Send + Sync>>),
-    WithoutCancel(Arc<WithoutCancel>),
-}
-
-impl From<Repr> for Context {
-    fn from(repr: Repr) -> Self {
-        Self { repr }
+impl Default for Context {
+    /// [`background`](Self::background).
+    fn default() -> Self {
+        Self::background()
     }
 }
 
@@ -66,14 +58,14 @@ impl Context {
     /// Costs nothing. Go's `context.Background`.
     pub const fn background() -> Self {
         Self {
-            repr: Repr::Background,
+            at: Handle::background(),
         }
     }
 
     /// As [`background`](Self::background), for where it is not yet clear which context to
     /// use. Go's `context.TODO`.
     pub const fn todo() -> Self {
-        Self { repr: Repr::Todo }
+        Self { at: Handle::todo() }
     }
 
     /// A context that ends when its [`Cancel`] says so, or with this one.
@@ -92,7 +84,7 @@ impl Context {
     /// ```
     #[track_caller]
     pub fn with_cancel(&self) -> (Self, Cancel) {
-        self.derive(None, None, Location::caller())
+        self.derive(None, Due::Of(self.due()), Location::caller())
     }
 
     /// A context that also ends at `deadline`, with
@@ -185,7 +177,9 @@ impl Context {
     /// ```
     #[must_use = "the value is in the context that is returned"]
     pub fn with_value<V: Send + Sync + 'static>(&self, value: V) -> Self {
-        Repr::Value(Arc::new(Value::new(self.clone(), value))).into()
+        Self {
+            at: Handle::of_value(value::new(self.clone(), value)),
+        }
     }
 
     /// A context with this one's values that does not end with it, and has no deadline.
@@ -205,8 +199,7 @@ impl Context {
     /// ```
     #[must_use = "the context that does not end is the one returned"]
     pub fn without_cancel(&self) -> Self {
-        let parent = self.clone();
-        Repr::WithoutCancel(Arc::new(WithoutCancel { parent })).into()
+        self.with_value(Detached)
     }
 
     /// A context that ends with the first of `contexts` to end, or when its [`Cancel`] says so.
@@ -230,14 +223,18 @@ impl Context {
     pub fn merge(contexts: &[&Self]) -> (Self, Cancel) {
         let location = Location::caller();
         let (first, others) = match contexts {
-            [] => return Self::background().derive(None, None, location),
-            [only] => return only.derive(None, None, location),
+            [] => return Self::background().derive(None, Due::Of(None), location),
+            [only] => return only.derive(None, Due::Of(only.due()), location),
             [first, others @ ..] => (first, others),
         };
-        let deadline = contexts.iter().filter_map(|c| c.deadline()).min();
+        let timed = contexts
+            .iter()
+            .filter_map(|c| Some((c.deadline()?, c.due())));
+        let earliest = timed.min_by_key(|&(deadline, _)| deadline);
         let others = others.iter().map(|&c| c.clone());
         let kind = Kind::Merged(Merged::new(others));
-        first.derive(Some(Box::new(kind)), deadline, location)
+        let due = Due::Of(earliest.and_then(|(_, due)| due));
+        first.derive(Some(Box::new(kind)), due, location)
     }
 
     fn timed(
@@ -255,8 +252,9 @@ impl Context {
             end::end(node.timed_by(), Why::Expired);
         }
         let kind = cause.map(|cause| Box::new(Kind::TimeoutCause(cause)));
-        let (ctx, cancel) = self.derive(kind, own, made_at);
-        if let (Some(deadline), Repr::Node(node)) = (own, &ctx.repr) {
+        let due = own.map_or(Due::Of(self.due()), Due::Own);
+        let (ctx, cancel) = self.derive(kind, due, made_at);
+        if let (Some(deadline), Some(node)) = (own, cancel.node()) {
             if deadline <= now {
                 end::end(node, Why::Expired);
             } else if node.err().is_none() {
@@ -269,14 +267,13 @@ impl Context {
     pub(crate) fn derive(
         &self,
         kind: Option<Box<Kind>>,
-        deadline: Option<Instant>,
+        due: Due,
         made_at: &'static Location<'static>,
     ) -> (Self, Cancel) {
-        let deadline = deadline.or_else(|| self.deadline());
-        let node = Arc::new(Node::new(self.clone(), kind, deadline, made_at));
-        node.join();
-        let cancel = Cancel::new(Arc::clone(&node));
-        (Repr::Node(node).into(), cancel)
+        let (node, theirs) = Shared::pair(self.clone(), kind, due, made_at);
+        node.join(&node);
+        let at = Handle::of_node(node);
+        (Self { at }, Cancel::new(theirs))
     }
 }
 
@@ -343,7 +340,7 @@ impl Context {
     /// When the context ends at the latest: its own deadline or an ancestor's, whichever is
     /// earlier.
     pub fn deadline(&self) -> Option<Instant> {
-        self.node()?.deadline
+        self.node()?.deadline()
     }
 
     /// The time left until [`deadline`](Self::deadline), zero once it has passed.
@@ -360,38 +357,52 @@ impl Context {
         let mut later = Vec::new();
         let mut at = self;
         loop {
-            at = match &at.repr {
-                Repr::Node(node) => {
-                    if let Some(merged) = node.merged() {
+            at = match at.view() {
+                View::Node(node) => {
+                    if let Some(merged) = node.get().merged() {
                         later.extend(merged.others.iter().rev().map(|(c, _)| c));
                     }
-                    &node.parent
+                    &node.get().parent
                 }
-                Repr::Value(value) => {
+                View::Value(value) => {
                     if let Some(found) = value.get() {
                         return Some(found);
                     }
-                    &value.parent
+                    value.parent()
                 }
-                Repr::WithoutCancel(kept) => &kept.parent,
-                Repr::Background | Repr::Todo => later.pop()?,
+                View::Background | View::Todo => later.pop()?,
             };
+        }
+    }
+
+    #[inline]
+    pub(crate) fn view(&self) -> View<'_> {
+        self.at.view()
+    }
+
+    #[inline]
+    pub(crate) fn node_ref(&self) -> Option<NodeRef<'_>> {
+        match self.view() {
+            View::Node(node) => Some(node),
+            View::Value(value) => value.node(),
+            View::Background | View::Todo => None,
         }
     }
 
     /// The node it ends with.
     #[inline]
     pub(crate) fn node(&self) -> Option<&Node> {
-        self.shared_node().map(|node| &**node)
+        Some(self.node_ref()?.get())
     }
 
-    #[inline]
-    pub(crate) fn shared_node(&self) -> Option<&Arc<Node>> {
-        match &self.repr {
-            Repr::Node(node) => Some(node),
-            Repr::Value(value) => value.node.as_ref(),
-            Repr::Background | Repr::Todo | Repr::WithoutCancel(_) => None,
-        }
+    /// As [`node`](Self::node), kept.
+    pub(crate) fn shared_node(&self) -> Option<Shared> {
+        Some(self.node_ref()?.share())
+    }
+
+    /// Where the deadline lies that it is under.
+    pub(crate) fn due(&self) -> Option<NonNull<Timed>> {
+        self.node()?.due()
     }
 
     /// How many derived contexts and closures wait in its list: for tests.
@@ -403,6 +414,6 @@ impl Context {
     /// What its alarm would call: for models, which know no time.
     #[doc(hidden)]
     pub fn __bell(&self) -> Option<std::task::Waker> {
-        self.shared_node().map(bell::of)
+        self.shared_node().as_ref().map(bell::of)
     }
 }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use rendez_core::clock;
 
-use crate::context::{Context, Repr};
+use crate::context::Context;
+use crate::handle::View;
 use crate::tree::node::{Kind, Node};
 
 /// Prints `context.Background.WithCancel.WithValue(u64)`; once it has ended, also why and
@@ -14,22 +15,21 @@ impl fmt::Debug for Context {
         let mut chain = Vec::new();
         let mut at = self;
         let root = loop {
-            at = match &at.repr {
-                Repr::Background => break "context.Background",
-                Repr::Todo => break "context.TODO",
-                Repr::Node(node) => &node.parent,
-                Repr::Value(value) => &value.parent,
-                Repr::WithoutCancel(kept) => &kept.parent,
+            at = match at.view() {
+                View::Background => break "context.Background",
+                View::Todo => break "context.TODO",
+                View::Node(node) => &node.get().parent,
+                View::Value(value) => value.parent(),
             };
             chain.push(at);
         };
         f.write_str(root)?;
         for context in chain.into_iter().rev().skip(1).chain([self]) {
-            match &context.repr {
-                Repr::Background | Repr::Todo => {}
-                Repr::Node(node) => link(node, f)?,
-                Repr::Value(value) => write!(f, ".WithValue({})", value.type_name)?,
-                Repr::WithoutCancel(_) => f.write_str(".WithoutCancel")?,
+            match context.view() {
+                View::Background | View::Todo => {}
+                View::Node(node) => link(node.get(), f)?,
+                View::Value(value) if value.is_detached() => f.write_str(".WithoutCancel")?,
+                View::Value(value) => write!(f, ".WithValue({})", value.type_name())?,
             }
         }
         if let Some(cause) = self.cause() {
@@ -47,7 +47,7 @@ impl fmt::Debug for Context {
 fn link(node: &Node, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match (
         node.kind.as_deref(),
-        node.deadline.filter(|_| node.is_timed()),
+        node.deadline().filter(|_| node.is_timed()),
     ) {
         (Some(Kind::TimeoutCause(_)) | None, Some(deadline)) => {
             let now = clock::now();

@@ -31,6 +31,7 @@ mod context;
 mod debug;
 mod done;
 mod error;
+mod handle;
 #[cfg(feature = "http")]
 pub mod http;
 mod run;

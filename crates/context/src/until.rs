@@ -21,13 +21,14 @@ use std::{fmt, mem};
 use rendez_core::case::AsCase;
 use rendez_core::hooks;
 use rendez_core::quiet::drop_quietly;
-use rendez_core::shim::{Arc, Mutex, Weak};
+use rendez_core::shim::{Arc, Mutex};
 use rendez_core::wait::CaseFuture;
 
 use crate::context::Context;
 use crate::error::share;
 use crate::tree::end;
-use crate::tree::node::{Given, Kind, Node};
+use crate::tree::node::{Given, Kind};
+use crate::tree::shared::{Due, Weak};
 use crate::tree::word::Why;
 
 impl Context {
@@ -95,10 +96,10 @@ impl Context {
 
     fn until_polled(source: Source, name: &str, made_at: &'static Location<'static>) -> Self {
         let kind = Kind::Source(format!(".Until({name})").into());
-        let (ctx, cancel) = Self::background().derive(Some(Box::new(kind)), None, made_at);
+        let (ctx, cancel) = Self::background().derive(Some(Box::new(kind)), Due::Of(None), made_at);
         let driver = Arc::new(Driver {
             slot: Mutex::new(Slot::Polled(Meanwhile::Nothing)),
-            node: ctx.shared_node().map(Arc::downgrade).unwrap_or_default(),
+            node: ctx.shared_node().map(|node| node.downgrade()),
             made_at,
         });
         driver.poll(source);
@@ -114,7 +115,7 @@ type Source = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct Driver {
     slot: Mutex<Slot>,
-    node: Weak<Node>,
+    node: Option<Weak>,
     made_at: &'static Location<'static>,
 }
 
@@ -166,7 +167,7 @@ impl Driver {
     /// The source has come to its end: so does the context.
     fn end(&self, source: Source, cause: Option<&str>) {
         *self.slot.lock() = Slot::Gone;
-        if let Some(node) = self.node.upgrade() {
+        if let Some(node) = self.node.as_ref().and_then(Weak::upgrade) {
             let at = self.made_at;
             match cause.map(|cause| share(cause.into())) {
                 None => end::end(&node, Why::At(at)),

@@ -2,25 +2,54 @@
 //! which test stands for which of Go's.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+use std::future::{Future, pending};
+use std::pin::pin;
 use std::sync::Barrier;
+use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rendez_context::{Cancel, Canceled, Context, ContextError};
+use rendez_core::block_on::block_on;
 use rendez_select::select;
 
 const CANCELED: Option<ContextError> = Some(ContextError::Canceled);
 const EXPIRED: Option<ContextError> = Some(ContextError::DeadlineExceeded);
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// Whether it has ended, asked in every form there is: they agree. (If it has not, it must not
+/// end meanwhile.)
 fn is_done(ctx: &Context) -> bool {
-    select! {
-        recv(ctx.done()) -> err => {
-            assert_eq!(ctx.err(), Some(err));
-            true
-        }
-        default => false,
-    }
+    let arm = select! {
+        recv(ctx.done()) -> err => Some(err),
+        default => None,
+    };
+    let mut cx = std::task::Context::from_waker(Waker::noop());
+    let ready = |poll: Poll<ContextError>| match poll {
+        Poll::Ready(err) => Some(err),
+        Poll::Pending => None,
+    };
+    let done = ready(pin!(ctx.done()).poll(&mut cx));
+    let cancelled = ready(pin!(ctx.cancelled_async()).poll(&mut cx));
+    let run = ready(
+        pin!(ctx.run(pending::<()>()))
+            .poll(&mut cx)
+            .map(Result::unwrap_err),
+    );
+    let looks = [arm, done, cancelled, run, ctx.check().err(), ctx.err()];
+    assert!(looks.iter().all(|look| *look == looks[0]), "{looks:?}");
+    arm.is_some()
+}
+
+/// Waits for its end in both forms at the same time.
+fn wait(ctx: &Context) -> ContextError {
+    thread::scope(|s| {
+        let task = s.spawn(|| block_on(ctx.done()));
+        let err = ctx.wait();
+        assert_eq!(task.join().unwrap(), err);
+        assert!(is_done(ctx));
+        err
+    })
 }
 
 fn cause(ctx: &Context) -> String {
@@ -120,7 +149,7 @@ fn deadlines_and_timeouts_come_through_wrappers() {
     let (long, _cancel_long) = background.with_timeout(HOUR);
     let (d, _cancel_d) = long.with_value(1_u8).with_timeout(soon);
     for ctx in [&a, &b, &c, &d] {
-        assert_eq!(ctx.wait(), ContextError::DeadlineExceeded);
+        assert_eq!(wait(ctx), ContextError::DeadlineExceeded);
         assert_eq!(ctx.err(), EXPIRED);
     }
     assert_eq!(long.err(), None);
@@ -133,7 +162,7 @@ fn a_timeout_that_is_cancelled_first_is_canceled() {
     let (ctx, cancel) = Context::background().with_timeout(HOUR);
     let (ctx, _cancel) = ctx.with_value(1_u8).with_timeout(2 * HOUR);
     cancel.cancel();
-    assert_eq!(ctx.wait(), ContextError::Canceled);
+    assert_eq!(wait(&ctx), ContextError::Canceled);
     let (ctx, cancel) = Context::background().with_timeout(Duration::ZERO);
     cancel.cancel();
     assert_eq!(ctx.err(), EXPIRED);
@@ -154,16 +183,14 @@ fn a_hundred_contexts_in_a_tree_are_cancelled_at_the_same_time() {
     for i in (1..order.len()).rev() {
         order.swap(i, random.below(i + 1));
     }
-    let start = Barrier::new(10);
+    let start = Barrier::new(order.len());
     thread::scope(|s| {
-        for some in order.chunks(10) {
-            let (tree, start) = (&tree, &start);
+        for i in order {
+            let ((ctx, cancel), start) = (&tree[i], &start);
             s.spawn(move || {
                 start.wait();
-                for &i in some {
-                    tree[i].1.cancel();
-                    assert_eq!(tree[i].0.err(), CANCELED);
-                }
+                cancel.cancel();
+                assert_eq!(ctx.err(), CANCELED);
             });
         }
     });
@@ -213,7 +240,7 @@ fn random_layers_end_with_one_of_them_and_keep_all_values() {
         let check = |ctx: &Context| (0..4).all(|layer| has(ctx, layer) == valued[layer]);
         assert!(check(&ctx));
         if expires {
-            assert_eq!(ctx.wait(), ContextError::DeadlineExceeded);
+            assert_eq!(wait(&ctx), ContextError::DeadlineExceeded);
         } else {
             assert_eq!(ctx.err(), None);
             cancels[random.below(cancels.len())].cancel();
@@ -234,7 +261,7 @@ fn a_child_of_a_parent_cancelled_before_or_meanwhile_has_its_cause() {
         let (parent, cancel) = Context::background().with_cancel();
         let canceller = thread::spawn(move || cancel.cancel_with("parent"));
         let (child, _cancel) = parent.with_cancel();
-        child.wait();
+        wait(&child);
         assert_eq!((child.err(), cause(&child)), (CANCELED, "parent".into()));
         canceller.join().unwrap();
     }

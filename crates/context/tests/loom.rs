@@ -2,15 +2,25 @@
 //! explored, otherwise each runs once.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+#[path = "../src/tree/counts.rs"]
+#[allow(dead_code)]
+mod counts;
+#[path = "../src/signal/table.rs"]
+#[allow(dead_code)]
+mod table;
+
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Poll, Waker};
 
+use counts::{Counts, Last};
 use rendez_context::{Context, ContextError};
 use rendez_core::block_on::block_on;
 use rendez_core::hooks;
-use rendez_core::shim::atomic::{AtomicUsize, Ordering};
+use rendez_core::shim::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rendez_core::shim::{Arc, Mutex, model, thread};
+use table::{Flag as Settable, Flags, Table};
 
 const CANCELED: Option<ContextError> = Some(ContextError::Canceled);
 
@@ -293,4 +303,227 @@ fn a_source_is_dropped_with_its_context_whoever_wakes_it_meanwhile() {
             assert_eq!(Arc::strong_count(&flag), 1, "the source is gone");
         },
     );
+}
+
+/// Two strong handles and a weak one that would be strong: one of the three takes the node
+/// down, and one frees it, after that.
+#[test]
+fn whoever_comes_last_takes_it_down_and_frees_it_once() {
+    model("context: the last handles of a node", || {
+        struct Cell {
+            counts: Counts,
+            downs: AtomicUsize,
+            frees: AtomicUsize,
+        }
+        impl Cell {
+            fn release(&self) {
+                let Some(last) = self.counts.remove() else {
+                    return;
+                };
+                assert_eq!(self.downs.fetch_add(1, Ordering::Relaxed), 0);
+                if last == Last::Alone || self.counts.remove_weak() {
+                    self.free();
+                }
+            }
+            fn release_weak(&self) {
+                if self.counts.remove_weak() {
+                    self.free();
+                }
+            }
+            fn free(&self) {
+                assert_eq!(self.downs.load(Ordering::Relaxed), 1);
+                assert_eq!(self.frees.fetch_add(1, Ordering::Relaxed), 0);
+            }
+        }
+        let cell = Arc::new(Cell {
+            counts: Counts::new(2),
+            downs: AtomicUsize::new(0),
+            frees: AtomicUsize::new(0),
+        });
+        cell.counts.add_weak();
+        let (second, weak) = (Arc::clone(&cell), Arc::clone(&cell));
+        let second = thread::spawn(move || second.release());
+        let weak = thread::spawn(move || {
+            if weak.counts.upgrade() {
+                assert_eq!(weak.downs.load(Ordering::Relaxed), 0);
+                weak.release();
+            }
+            weak.release_weak();
+        });
+        cell.release();
+        second.join().unwrap();
+        weak.join().unwrap();
+        assert_eq!(cell.frees.load(Ordering::Relaxed), 1);
+    });
+}
+
+const SIGNAL: i32 = 15;
+
+impl Settable for Arc<AtomicBool> {
+    fn set(&self, to: bool) {
+        self.store(to, Ordering::SeqCst);
+    }
+
+    fn take(&self) -> bool {
+        self.swap(false, Ordering::SeqCst)
+    }
+}
+
+/// A process as its signals see it: those who wait are words that say who ended them.
+struct Process {
+    table: Mutex<Table<Arc<AtomicBool>, Waiter>>,
+    default: Arc<AtomicBool>,
+    pending: Arc<AtomicBool>,
+    defaults: AtomicUsize,
+}
+
+type Waiter = Arc<AtomicUsize>;
+
+const LIVES: usize = 0;
+const CANCELLED: usize = 1;
+const TOLD: usize = 2;
+
+impl Process {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            table: Mutex::new(Table::new()),
+            default: Arc::new(AtomicBool::new(true)),
+            pending: Arc::new(AtomicBool::new(false)),
+            defaults: AtomicUsize::new(0),
+        })
+    }
+
+    fn place(&self) -> (u64, Waiter) {
+        self.deliver();
+        let who = Waiter::new(AtomicUsize::new(LIVES));
+        let flags = |_| {
+            Ok::<_, ()>(Flags {
+                default: Arc::clone(&self.default),
+                pending: Arc::clone(&self.pending),
+            })
+        };
+        let signals = BTreeSet::from([SIGNAL]);
+        let key = self.table.lock().take(signals, Arc::clone(&who), flags);
+        (key.unwrap(), who)
+    }
+
+    /// The context ends for another reason, and its place is given back.
+    fn cancel(&self, (key, who): &(u64, Waiter)) {
+        end(who, CANCELLED);
+        let given_back = self.table.lock().give_back(*key);
+        drop(given_back);
+    }
+
+    /// The handler's actions, one by one, and what its ring leads to.
+    fn raise(&self) {
+        if self.default.load(Ordering::SeqCst) {
+            self.defaults.fetch_add(1, Ordering::SeqCst);
+            return;
+        }
+        self.default.store(true, Ordering::SeqCst);
+        // The handler stores. Loom would let a store come between what another's swap reads
+        // and what it writes.
+        self.pending.swap(true, Ordering::SeqCst);
+        self.deliver();
+    }
+
+    fn deliver(&self) {
+        table::deliver(
+            || self.table.lock().taken(),
+            |who, _| end(&who, TOLD),
+            |_| {
+                self.defaults.fetch_add(1, Ordering::SeqCst);
+            },
+        );
+    }
+
+    fn n_defaults(&self) -> usize {
+        self.defaults.load(Ordering::SeqCst)
+    }
+}
+
+fn end(who: &Waiter, how: usize) -> bool {
+    who.compare_exchange(LIVES, how, Ordering::SeqCst, Ordering::SeqCst)
+        .is_ok()
+}
+
+fn is_told(who: &Waiter) -> bool {
+    who.load(Ordering::SeqCst) == TOLD
+}
+
+#[test]
+fn a_signal_beside_a_cancel_ends_the_context_or_everything() {
+    model("context: a signal against a place given back", || {
+        let process = Process::new();
+        let place = process.place();
+        let theirs = Arc::clone(&process);
+        let raiser = thread::spawn(move || theirs.raise());
+        process.cancel(&place);
+        raiser.join().unwrap();
+        let told = usize::from(is_told(&place.1));
+        assert_eq!(
+            told + process.n_defaults(),
+            1,
+            "told or default, never neither"
+        );
+        // Nobody waits any more: the next takes its default action.
+        process.raise();
+        assert_eq!(told + process.n_defaults(), 2);
+    });
+}
+
+#[test]
+fn a_signal_beside_a_place_being_taken_ends_the_context_or_everything() {
+    model("context: a signal against a place taken", || {
+        let process = Process::new();
+        let theirs = Arc::clone(&process);
+        let raiser = thread::spawn(move || theirs.raise());
+        let place = process.place();
+        raiser.join().unwrap();
+        let told = usize::from(is_told(&place.1));
+        assert_eq!(told + process.n_defaults(), 1);
+        if told == 0 {
+            process.raise();
+            assert!(is_told(&place.1), "it waits, so the next is its");
+        }
+    });
+}
+
+#[test]
+fn the_second_of_two_signals_is_nobodys_unless_they_were_one() {
+    model("context: a second signal", || {
+        let process = Process::new();
+        let place = process.place();
+        let theirs = Arc::clone(&process);
+        let raiser = thread::spawn(move || theirs.raise());
+        process.raise();
+        raiser.join().unwrap();
+        assert!(is_told(&place.1));
+        assert!(process.n_defaults() <= 1);
+        process.raise();
+        assert!(process.n_defaults() >= 1, "once told, the default is back");
+    });
+}
+
+#[test]
+fn a_place_taken_while_a_signal_is_delivered_waits_or_is_told() {
+    model("context: a place taken beside another's signal", || {
+        let process = Process::new();
+        let first = process.place();
+        let theirs = Arc::clone(&process);
+        let raiser = thread::spawn(move || theirs.raise());
+        let canceller = Arc::clone(&process);
+        let key = (first.0, Arc::clone(&first.1));
+        let canceller = thread::spawn(move || canceller.cancel(&key));
+        let second = process.place();
+        raiser.join().unwrap();
+        canceller.join().unwrap();
+        let told = usize::from(is_told(&first.1)) + usize::from(is_told(&second.1));
+        assert!(told + process.n_defaults() >= 1, "none is lost");
+        assert!(process.n_defaults() <= 1 - usize::from(told > 0));
+        let before = process.n_defaults();
+        process.cancel(&second);
+        process.raise();
+        assert_eq!(process.n_defaults(), before + 1, "nobody waits any more");
+    });
 }

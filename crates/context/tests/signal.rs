@@ -54,8 +54,11 @@ scenario!(a_signal_ends_the_context ends with 0, {
     let (ctx, _cancel) = on(&[SIGINT, SIGTERM]);
     let (child, _cancel_child) = ctx.with_cancel();
     assert_eq!(child.err(), None);
+    let theirs = ctx.clone();
+    let awaiting = thread::spawn(move || rendez_core::block_on::block_on(theirs.done()));
     raise(SIGTERM).unwrap();
     assert_eq!(child.wait(), ContextError::Canceled);
+    assert_eq!(awaiting.join().unwrap(), ContextError::Canceled);
     let cause = ctx.cause().unwrap();
     assert_eq!(cause.to_string(), "terminated signal received");
     assert_eq!(cause.downcast_ref::<SignalReceived>().unwrap().signal(), SIGTERM);

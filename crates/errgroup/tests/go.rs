@@ -10,6 +10,7 @@ use std::thread;
 use common::within_a_minute;
 use rendez_context::{Context, ContextError};
 use rendez_errgroup::Group;
+use rendez_pool::block_on;
 use rendez_select::bounded;
 
 type Errors = &'static [Option<&'static str>];
@@ -28,44 +29,82 @@ fn result(error: Option<&'static str>) -> Result<(), &'static str> {
     error.map_or(Ok(()), Err)
 }
 
+/// Who starts the goroutines and waits for them.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    /// A thread, which blocks; the goroutines are closures.
+    Thread,
+    /// A task, which awaits; the goroutines are futures.
+    Task,
+}
+
+const FORMS: [By; 2] = [By::Thread, By::Task];
+
+impl By {
+    fn go(self, group: &Group<&'static str>, error: Option<&'static str>) {
+        match self {
+            Self::Thread => group.go(move || result(error)),
+            Self::Task => block_on(group.go_async(async move { result(error) })),
+        }
+    }
+
+    fn wait(self, group: &Group<&'static str>) -> Result<(), &'static str> {
+        match self {
+            Self::Thread => group.wait(),
+            Self::Task => block_on(group.wait_async()),
+        }
+    }
+}
+
+/// Every list, in both forms.
+fn lists() -> impl Iterator<Item = (By, Errors)> {
+    FORMS
+        .iter()
+        .flat_map(|&by| LISTS.iter().map(move |&errors| (by, errors)))
+}
+
+fn first(errors: Errors) -> Result<(), &'static str> {
+    result(errors.iter().find_map(|e| *e))
+}
+
 /// `TestZeroGroup`. Theirs keeps the first error for every later `Wait`; ours hands each out
 /// once, so the waits together have told of every one.
 #[test]
 fn a_new_group_tells_after_each_goroutine_what_it_came_to() {
-    for errors in LISTS {
+    for (by, errors) in lists() {
         let group = Group::new();
-        for &error in *errors {
-            group.go(move || result(error));
-            assert_eq!(group.wait(), result(error));
+        for &error in errors {
+            by.go(&group, error);
+            assert_eq!(by.wait(&group), result(error), "{by:?}");
         }
-        assert_eq!(group.wait(), Ok(()));
+        assert_eq!(by.wait(&group), Ok(()));
     }
 }
 
 /// `TestZeroGroup`, for what came since the last wait.
 #[test]
 fn a_group_tells_the_first_error_of_those_since_the_last_wait() {
-    for errors in LISTS {
+    for (by, errors) in lists() {
         let group = Group::builder().limit(1).build();
-        for &error in *errors {
-            group.go(move || result(error)); // one after the other
+        for &error in errors {
+            by.go(&group, error); // one after the other
         }
-        assert_eq!(group.wait(), result(errors.iter().find_map(|e| *e)));
+        assert_eq!(by.wait(&group), first(errors), "{by:?}");
     }
 }
 
 /// `TestWithContext`.
 #[test]
 fn the_context_has_ended_when_wait_returns_whatever_it_returns() {
-    for errors in LISTS {
+    for (by, errors) in lists() {
         let (group, ctx) = Group::builder()
             .limit(1)
             .with_context(&Context::background());
-        for &error in *errors {
-            group.go(move || result(error));
+        for &error in errors {
+            by.go(&group, error);
         }
         // Those behind an error at the limit are given up, so the first is what remains.
-        assert_eq!(group.wait(), result(errors.iter().find_map(|e| *e)));
+        assert_eq!(by.wait(&group), first(errors), "{by:?}");
         assert_eq!(ctx.err(), Some(ContextError::Canceled));
     }
 }
@@ -131,10 +170,11 @@ fn never_more_than_the_limit_run() {
                 active.fetch_sub(1, Ordering::SeqCst);
                 Ok(())
             };
-            if i % 2 == 0 {
-                group.go(task);
-            } else {
-                group.go(async move { task() });
+            match i % 4 {
+                0 => group.go(task),
+                1 => group.go(async move { task() }),
+                2 => block_on(group.go_async(task)),
+                _ => block_on(group.go_async(async move { task() })),
             }
         }
         group.wait().unwrap();
@@ -144,16 +184,17 @@ fn never_more_than_the_limit_run() {
 /// `TestCancelCause`.
 #[test]
 fn the_cause_is_the_first_error_or_the_wait_itself() {
-    for errors in LISTS {
+    for (by, errors) in lists() {
         let (group, ctx) = Group::builder()
             .limit(1)
             .with_context(&Context::background());
-        for &error in *errors {
-            group.go(move || result(error));
+        for &error in errors {
+            by.go(&group, error);
         }
-        let first = group.wait();
+        let told = by.wait(&group);
+        assert_eq!(told, first(errors), "{by:?}");
         let cause = ctx.cause().unwrap();
-        match first {
+        match told {
             Err(error) => assert_eq!(cause.to_string(), error),
             Ok(()) => assert!(cause.is::<rendez_context::Canceled>()),
         }

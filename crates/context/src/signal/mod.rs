@@ -1,6 +1,7 @@
 //! A context that ends when the process is sent a signal: Go's `signal.NotifyContext`.
 
 mod bell;
+mod table;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -9,12 +10,11 @@ use std::fmt;
 use std::io;
 use std::panic::Location;
 
-use rendez_core::shim::Arc;
-
 use crate::cancel::Cancel;
 use crate::context::Context;
 use crate::error::ContextError;
 use crate::tree::node::Kind;
+use crate::tree::shared::Due;
 
 #[cfg(unix)]
 pub use signal_hook::consts::signal::{SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
@@ -63,9 +63,9 @@ pub fn on_signals(
     let signals: BTreeSet<i32> = signals.into_iter().collect();
     let names: Vec<_> = signals.iter().map(|&s| Name(s).to_string()).collect();
     let kind = Kind::Source(format!(".OnSignals([{}])", names.join(" ")).into());
-    let (ctx, cancel) = parent.derive(Some(Box::new(kind)), None, made_at);
+    let (ctx, cancel) = parent.derive(Some(Box::new(kind)), Due::Of(parent.due()), made_at);
     if let Some(node) = ctx.shared_node().filter(|node| node.err().is_none()) {
-        let place = watch::Place::take(signals, Arc::downgrade(node), made_at)?;
+        let place = watch::Place::take(signals, node.downgrade(), made_at)?;
         node.keep_until_end(Box::new(place));
     }
     Ok((ctx, cancel))

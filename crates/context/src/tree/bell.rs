@@ -7,17 +7,15 @@
 use std::mem::ManuallyDrop;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use rendez_core::shim::{Arc, Weak};
-
 use super::end;
-use super::node::Node;
+use super::shared::{Shared, Weak};
 use super::word::Why;
 
 /// A waker that ends `node`, if it is still there, because its time has come.
-pub(crate) fn of(node: &Arc<Node>) -> Waker {
-    let raw = RawWaker::new(Arc::downgrade(node).into_raw().cast(), &VTABLE);
-    // SAFETY: the functions of the table take a pointer from `Weak<Node>::into_raw`, keep
-    // one count per waker, and work from any thread, as `Weak<Node>` does.
+pub(crate) fn of(node: &Shared) -> Waker {
+    let raw = RawWaker::new(node.downgrade().into_raw(), &VTABLE);
+    // SAFETY: the functions of the table take a pointer from `Weak::into_raw`, keep
+    // one count per waker, and work from any thread, as `Weak` does.
     unsafe { Waker::from_raw(raw) }
 }
 
@@ -26,15 +24,15 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, re
 /// # Safety
 ///
 /// `data` is a waker's.
-unsafe fn reference(data: *const ()) -> ManuallyDrop<Weak<Node>> {
+unsafe fn reference(data: *const ()) -> ManuallyDrop<Weak> {
     // SAFETY: by the caller; the waker's count is neither spent nor doubled.
-    ManuallyDrop::new(unsafe { Weak::from_raw(data.cast()) })
+    ManuallyDrop::new(unsafe { Weak::from_raw(data) })
 }
 
 unsafe fn clone(data: *const ()) -> RawWaker {
     // SAFETY: a waker's data.
     let node = unsafe { reference(data) };
-    RawWaker::new(Weak::clone(&node).into_raw().cast(), &VTABLE)
+    RawWaker::new(Weak::clone(&node).into_raw(), &VTABLE)
 }
 
 unsafe fn wake(data: *const ()) {
@@ -53,7 +51,7 @@ unsafe fn release(data: *const ()) {
     drop(ManuallyDrop::into_inner(unsafe { reference(data) }));
 }
 
-fn ring(node: &Weak<Node>) {
+fn ring(node: &Weak) {
     if let Some(node) = node.upgrade() {
         end::end(&node, Why::Expired);
     }

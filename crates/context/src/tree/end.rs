@@ -2,18 +2,19 @@
 #![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use rendez_core::case::Outcome;
 use rendez_core::clock::Alarm;
 use rendez_core::hooks;
 use rendez_core::lock::WordGuard;
 use rendez_core::quiet::drop_quietly;
-use rendez_core::shim::Arc;
 use rendez_core::wake::WakeList;
 
 use super::children::Drain;
 use super::node::{Func, Given, Inner, Node};
-use super::word::{Linked, Why};
+use super::shared::Shared;
+use super::word::Why;
 
 /// Ends `node` as `why` says, and every descendant with it. Returns whether this call did:
 /// otherwise it had ended before. Either way all of the subtree has ended on return.
@@ -75,15 +76,24 @@ enum Later {
     /// To be started.
     Funcs(BTreeMap<u64, Func>),
     /// To leave the other parents' lists too.
-    Merged(Arc<Node>),
+    Merged(Shared),
     /// To be dropped.
     Alarm(Alarm),
     Kept(Box<dyn Send>),
 }
 
 impl Drop for Rest {
+    #[inline]
     fn drop(&mut self) {
-        for later in self.0.drain(..) {
+        if !self.0.is_empty() {
+            self.finish();
+        }
+    }
+}
+
+impl Rest {
+    fn finish(&mut self) {
+        for later in mem::take(&mut self.0) {
             match later {
                 Later::Funcs(funcs) => funcs.into_values().for_each(hooks::spawn_detached),
                 Later::Merged(node) => node.leave(),
@@ -125,14 +135,14 @@ fn settle<'a>(
     }
     let rest = &mut after.rest.0;
     if node.is_timed() {
-        let alarm = std::mem::take(&mut inner.alarm);
+        let alarm = node.swap_alarm(&inner, Alarm::new());
         match after.alarm {
             Some(_) => rest.push(Later::Alarm(alarm)),
             None => after.alarm = Some(alarm),
         }
     }
     if let Some(rare) = &mut inner.rare {
-        rest.push(Later::Funcs(std::mem::take(&mut rare.funcs)));
+        rest.push(Later::Funcs(mem::take(&mut rare.funcs)));
         rest.extend(rare.kept.take().map(Later::Kept));
         // `None`, if it is being dropped and leaves by itself.
         let merged = rare.merged.take().and_then(|node| node.upgrade());
@@ -165,19 +175,17 @@ fn descend(why: Why, path: &mut Path<'_>, after: &mut After) {
             }
             continue;
         };
-        match child.word.end_vacant(why, Linked::TakenOut) {
-            Ok(()) => {}
-            Err(_) => {
-                let inner = child.inner.lock();
-                if child.word.load().has_ended() {
-                    drop(inner);
-                    let_go(child);
-                } else {
-                    child.note_parent(link);
-                    if !settle(child, inner, why, path, after) {
-                        let_go(child);
-                    }
-                }
+        if child.word.end_vacant(why).is_ok() {
+            continue;
+        }
+        let inner = child.inner.lock();
+        if child.word.load().has_ended() {
+            drop(inner);
+            let_go(child);
+        } else {
+            child.note_parent(link);
+            if !settle(child, inner, why, path, after) {
+                let_go(child);
             }
         }
     }

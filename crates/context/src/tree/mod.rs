@@ -15,7 +15,7 @@
 //!    tree only. A child is always younger than its parents, so no circle can close. Only
 //!    core's locks (clock, executor) come after them, and none of those is taken here.
 //! 5. **No recursion.** [`end`] walks with a stack of held locks on the heap; dropping a long
-//!    chain of contexts is a loop too ([`node::unravel`]).
+//!    chain of contexts is a loop too ([`unravel`]).
 //! 6. **Nothing foreign under a lock**: wakers, alarms, closures are collected, and fired,
 //!    taken back and started when all locks are released. So is nobody's value dropped.
 //! 7. **A child leaves at once**: when it is cancelled by itself or dropped, it takes itself out
@@ -28,9 +28,12 @@
 //! claims every queued waiter before it releases the lock. So none is missed.
 //!
 //! [`word`]: self::word
+//! [`unravel`]: crate::handle::unravel
 
 pub(crate) mod bell;
 pub(crate) mod children;
+pub(crate) mod counts;
 pub(crate) mod end;
 pub(crate) mod node;
+pub(crate) mod shared;
 pub(crate) mod word;

@@ -1,21 +1,25 @@
 //! One context that can end: its place in the tree, and what it keeps.
+#![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::mem;
 use std::panic::Location;
+use std::ptr::{self, NonNull};
 use std::time::Instant;
 
 use rendez_core::case::Outcome;
 use rendez_core::clock::Alarm;
-use rendez_core::lock::WordLock;
+use rendez_core::lock::{WordGuard, WordLock};
 use rendez_core::queue::{Node as Place, Queue, Registration};
 use rendez_core::quiet::{drop_each_quietly, drop_quietly};
 use rendez_core::shim::atomic::{AtomicUsize, Ordering};
-use rendez_core::shim::{Arc, Weak, unique_id};
+use rendez_core::shim::{Arc, unique_id};
 
 use super::children::{Children, Link};
-use super::word::{Linked, State, Why, Word};
-use crate::context::{Context, Repr};
+use super::counts::Counts;
+use super::shared::{Shared, Timed, Weak};
+use super::word::{State, Why, Word};
+use crate::context::Context;
 use crate::error::{Canceled, Cause, ContextError};
 
 /// What a context's end starts, each in a goroutine of its own.
@@ -24,22 +28,26 @@ pub(crate) type Func = Box<dyn FnOnce() + Send>;
 /// One context that can end.
 ///
 /// Kept small: a program may have a hundred thousand of them. What few have is boxed.
-#[derive(Debug)]
 pub(crate) struct Node {
+    pub(crate) counts: Counts,
     pub(super) word: Word,
     link: Link,
     pub(crate) parent: Context,
-    /// The earliest of its own and those above it.
-    pub(crate) deadline: Option<Instant>,
+    // Where the earliest of its own deadline and those above it lies.
+    due: Option<NonNull<Timed>>,
     /// `None` for one that is cancelled, or has a deadline, and no more.
     pub(crate) kind: Option<Box<Kind>>,
     made_at: &'static Location<'static>,
-    // Guards what `Inner` holds. Order: after every ancestor's.
+    // Guards what `Inner` holds, and the alarm. Order: after every ancestor's.
     pub(super) inner: WordLock<Inner>,
 }
 
+// SAFETY: `due` points to an ancestor, which its parent keeps, or to itself; the rest is Send.
+unsafe impl Send for Node {}
+// SAFETY: what lies there is atomic, never changes, or is under the node's lock.
+unsafe impl Sync for Node {}
+
 /// What few nodes are.
-#[derive(Debug)]
 pub(crate) enum Kind {
     /// Made with a cause for when a deadline ends it.
     TimeoutCause(Cause),
@@ -50,7 +58,6 @@ pub(crate) enum Kind {
 }
 
 /// The parents of a merged node beyond the first.
-#[derive(Debug)]
 pub(crate) struct Merged {
     pub(crate) others: Box<[(Context, Link)]>,
     // Which of the parents ended it, counted from 0 for the first. Written before the word.
@@ -63,6 +70,11 @@ impl Merged {
             others: others.map(|c| (c, Link::new())).collect(),
             ended_by: AtomicUsize::new(0),
         }
+    }
+
+    /// The node is gone, and in no list.
+    pub(super) fn give_up(self, others: &mut Vec<Context>) {
+        others.extend(self.others.into_iter().map(|(c, _)| c));
     }
 }
 
@@ -78,7 +90,6 @@ pub(crate) struct Given {
 pub(crate) struct Inner {
     pub(super) waiters: Queue,
     pub(super) children: Children,
-    pub(super) alarm: Alarm,
     pub(super) rare: Option<Box<Rare>>,
 }
 
@@ -90,7 +101,7 @@ pub(crate) struct Rare {
     /// What is needed only until it ends.
     pub(super) kept: Option<Box<dyn Send>>,
     /// Of a merged node, itself: whoever ends it through one parent has the others let it go.
-    pub(super) merged: Option<Weak<Node>>,
+    pub(super) merged: Option<Weak>,
     /// What its end starts, by the order in which they came.
     pub(super) funcs: BTreeMap<u64, Func>,
 }
@@ -117,34 +128,34 @@ impl Inner {
     }
 }
 
-impl std::fmt::Debug for Inner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inner").finish_non_exhaustive()
-    }
-}
-
 impl Node {
-    /// A node that lives, in no list yet.
-    pub(crate) fn new(
+    /// Writes a node that lives, in no list yet, where it is to lie.
+    #[inline]
+    pub(super) fn write(
+        at: NonNull<Self>,
         parent: Context,
         kind: Option<Box<Kind>>,
-        deadline: Option<Instant>,
+        due: Option<NonNull<Timed>>,
         made_at: &'static Location<'static>,
-    ) -> Self {
+    ) {
         let others = match kind.as_deref() {
             Some(Kind::Merged(merged)) => &*merged.others,
             _ => &[],
         };
         let has_parent = parent.node().is_some() || others.iter().any(|(c, _)| c.node().is_some());
-        Self {
+        let node = Self {
+            // The context's handle and its `Cancel`.
+            counts: Counts::new(2),
             word: Word::new(has_parent),
             link: Link::new(),
             parent,
-            deadline,
+            due,
             kind,
             made_at,
             inner: WordLock::new(0, Inner::default()),
-        }
+        };
+        // SAFETY: the room is there, and nobody else's.
+        unsafe { at.write(node) };
     }
 
     #[inline]
@@ -152,18 +163,30 @@ impl Node {
         self.word.load()
     }
 
+    /// Where its deadline lies, or an ancestor's that comes no later.
+    pub(crate) fn due(&self) -> Option<NonNull<Timed>> {
+        self.due
+    }
+
+    fn timed(&self) -> Option<&Timed> {
+        // SAFETY: it is itself, or an ancestor, kept by its parents.
+        self.due.map(|due| unsafe { &*due.as_ptr() })
+    }
+
+    #[inline]
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        Some(self.timed()?.deadline)
+    }
+
     /// Whether its deadline is its own: earlier than any above it.
     pub(crate) fn is_timed(&self) -> bool {
-        self.deadline.is_some() && self.parents().all(|(p, _)| p.deadline != self.deadline)
+        self.due
+            .is_some_and(|due| ptr::eq(due.as_ptr().cast(), self))
     }
 
     /// The node whose own deadline it inherits; itself, if it inherits none.
     pub(crate) fn timed_by(&self) -> &Self {
-        let mut node = self;
-        while let Some((parent, _)) = node.parents().find(|(p, _)| p.deadline == node.deadline) {
-            node = parent;
-        }
-        node
+        self.timed().map_or(self, Timed::node)
     }
 
     #[inline]
@@ -190,21 +213,20 @@ impl Node {
     }
 
     /// Puts it into its parents' lists, or ends it if one of them has ended.
-    #[allow(unsafe_code)]
-    pub(crate) fn join(self: &Arc<Self>) {
+    pub(crate) fn join(&self, shared: &Shared) {
         if self.merged().is_some() {
             // Several may want to end it: never without its lock.
             let mut inner = self.inner.lock();
             self.word.occupy();
-            inner.rare().merged = Some(Arc::downgrade(self));
+            inner.rare().merged = Some(shared.downgrade());
         }
         for (parent, link) in self.parents() {
             let ended = {
                 let mut inner = parent.inner.lock();
                 let ended = parent.word.occupy().err();
                 if ended.is_none() {
-                    // SAFETY: the node is in an `Arc` and does not move. `leave`, which every
-                    // drop calls, takes all its links out.
+                    // SAFETY: the node does not move, and takes all its links out before it
+                    // is freed.
                     unsafe { inner.children.push(link, self) };
                 }
                 ended
@@ -221,10 +243,10 @@ impl Node {
         }
     }
 
-    /// Ends a node that is not yet shared, or whose lock decides.
+    /// Ends a node that is in no list yet, or whose lock decides.
     fn end_with_parent(&self, err: ContextError, link: &Link) {
         let why = Why::WithParent(err);
-        if self.word.end_vacant(why, Linked::Unchanged).is_err() {
+        if self.word.end_vacant(why).is_err() {
             let _inner = self.inner.lock();
             if !self.word.occupy().has_ended() {
                 self.note_parent(link);
@@ -250,10 +272,10 @@ impl Node {
     pub(super) fn end_vacant(&self, why: Why) -> Result<(), State> {
         // Merged nodes are occupied from the start.
         let Some(parent) = self.parent.node() else {
-            return self.word.end_vacant(why, Linked::Unchanged);
+            return self.word.end_vacant(why);
         };
         let mut siblings = parent.inner.lock();
-        self.word.end_vacant(why, Linked::TakenOut)?;
+        self.word.end_vacant(why)?;
         siblings.children.remove(&self.link);
         Ok(())
     }
@@ -271,16 +293,8 @@ impl Node {
         }
     }
 
-    /// Takes its parents, whose lists it has left: the first, and into `others` the rest.
-    fn take_parents(&mut self, others: &mut Vec<Context>) -> Context {
-        if let Some(Kind::Merged(merged)) = self.kind.as_deref_mut() {
-            others.extend(merged.others.iter_mut().map(|(c, _)| mem::take(c)));
-        }
-        mem::take(&mut self.parent)
-    }
-
     /// As [`leave`](Self::leave), for the last time.
-    fn unlink(&self) {
+    pub(super) fn unlink(&self) {
         if self.word.load().is_linked() {
             for (parent, link) in self.parents() {
                 parent.inner.lock().children.remove(link);
@@ -296,12 +310,22 @@ impl Node {
 
     /// Sets the alarm for its deadline, unless it has ended.
     pub(crate) fn set_alarm(&self, alarm: Alarm) {
-        let mut inner = self.inner.lock();
-        if self.word.occupy().has_ended() {
-            drop(inner);
-            drop(alarm);
+        let inner = self.inner.lock();
+        let kept = if self.word.occupy().has_ended() {
+            alarm
         } else {
-            inner.alarm = alarm;
+            self.swap_alarm(&inner, alarm)
+        };
+        drop(inner);
+        drop(kept);
+    }
+
+    /// Puts `alarm` in the place of its own; gives it back if it has none.
+    pub(super) fn swap_alarm(&self, _locked: &WordGuard<'_, Inner>, alarm: Alarm) -> Alarm {
+        match self.timed().filter(|_| self.is_timed()) {
+            // SAFETY: the caller holds the lock.
+            Some(own) => unsafe { own.swap_alarm(alarm) },
+            None => alarm,
         }
     }
 
@@ -417,40 +441,5 @@ impl Node {
             },
             None => self.parent.node(),
         }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.unlink();
-        let mut others = Vec::new();
-        let parent = self.take_parents(&mut others);
-        drop_quietly(self.kind.take());
-        unravel(parent, others);
-    }
-}
-
-/// Drops contexts, `first` and `others`, and what they were derived from, without recursion,
-/// however long the chains are, and whichever of their values panics.
-pub(crate) fn unravel(first: Context, mut others: Vec<Context>) {
-    let mut next = Some(first);
-    while let Some(mut context) = next {
-        let parent = match &mut context.repr {
-            Repr::Background | Repr::Todo => None,
-            Repr::Node(node) => {
-                if Arc::strong_count(node) == 1 {
-                    // Nobody can look any more. The weak references go, so that the node is
-                    // ours alone, and its parents let go of it before we take those.
-                    let inner = mem::take(&mut *node.inner.lock());
-                    drop(inner);
-                    node.unlink();
-                }
-                Arc::get_mut(node).map(|node| node.take_parents(&mut others))
-            }
-            Repr::Value(value) => Arc::get_mut(value).map(|value| mem::take(&mut value.parent)),
-            Repr::WithoutCancel(kept) => Arc::get_mut(kept).map(|kept| mem::take(&mut kept.parent)),
-        };
-        drop_quietly(context);
-        next = parent.or_else(|| others.pop());
     }
 }

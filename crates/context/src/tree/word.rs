@@ -150,21 +150,17 @@ impl Word {
         State(self.0.load(Ordering::Acquire))
     }
 
-    /// Ends the node, if it lives and is not occupied; `linked` says whether it goes on
-    /// standing in its parent's list.
-    pub(crate) fn end_vacant(&self, why: Why, linked: Linked) -> Result<(), State> {
+    /// Ends the node, if it lives and is not occupied. It is in its parent's list no more:
+    /// the caller holds the lock of that, and nobody touches the node for the parent's sake
+    /// after this.
+    pub(crate) fn end_vacant(&self, why: Why) -> Result<(), State> {
         let mut before = self.0.load(Ordering::Acquire);
         loop {
             let state = State(before);
             if state.has_ended() || state.is_occupied() {
                 return Err(state);
             }
-            let keep = match linked {
-                Linked::Unchanged => state.flags(),
-                Linked::TakenOut => state.flags() & !LINKED,
-            };
-            let after = why.pointer().map_addr(|a| a | keep);
-            match self.exchange(before, after) {
+            match self.exchange(before, why.pointer()) {
                 Ok(()) => return Ok(()),
                 Err(now) => before = now,
             }
@@ -173,10 +169,12 @@ impl Word {
 
     /// Ends the node; the caller holds its lock and has found it occupied and living.
     pub(crate) fn end_occupied(&self, why: Why) {
-        self.update(|state| {
-            debug_assert!(state.is_occupied() && !state.has_ended());
-            why.pointer().map_addr(|a| a | state.flags())
-        });
+        let state = self.load();
+        debug_assert!(state.is_occupied() && !state.has_ended());
+        // Nobody else writes: those who would end it, or occupy it, need the lock, and it is
+        // let go of only once it has ended.
+        let ended = why.pointer().map_addr(|a| a | state.flags());
+        self.0.store(ended, Ordering::Release);
     }
 
     /// Sets OCCUPIED; the caller holds the node's lock. Returns the state before.
@@ -188,8 +186,13 @@ impl Word {
         self.update(|state| state.0.map_addr(|a| a | OCCUPIED))
     }
 
+    /// Clears LINKED. The node has ended, occupied, so that its word changes in this alone;
+    /// of two who clear it the second holds a handle.
     pub(crate) fn clear_linked(&self) {
-        self.update(|state| state.0.map_addr(|a| a & !LINKED));
+        let state = self.load();
+        debug_assert!(state.is_occupied() && state.has_ended());
+        let left = state.0.map_addr(|a| a & !LINKED);
+        self.0.store(left, Ordering::Release);
     }
 
     fn update(&self, to: impl Fn(State) -> *mut ()) -> State {
@@ -209,15 +212,6 @@ impl Word {
     }
 }
 
-/// What [`Word::end_vacant`] does about the parent's list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Linked {
-    /// Nothing.
-    Unchanged,
-    /// The parent has taken the node out, and touches it no more.
-    TakenOut,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,14 +227,14 @@ mod tests {
             Why::WithParent(ContextError::DeadlineExceeded),
         ] {
             let vacant = Word::new(true);
-            vacant.end_vacant(why, Linked::Unchanged).unwrap();
+            vacant.end_vacant(why).unwrap();
             assert_eq!(vacant.load().why(), Some(why));
             assert_eq!(vacant.load().err(), Some(why.err()));
-            assert!(vacant.load().is_linked());
+            assert!(!vacant.load().is_linked());
 
             let occupied = Word::new(false);
             assert!(!occupied.occupy().has_ended());
-            assert!(occupied.end_vacant(why, Linked::Unchanged).is_err());
+            assert!(occupied.end_vacant(why).is_err());
             occupied.end_occupied(why);
             assert_eq!(occupied.load().why(), Some(why));
             assert_eq!(occupied.load().err(), Some(why.err()));
@@ -251,8 +245,8 @@ mod tests {
     fn a_node_ends_once() {
         let word = Word::new(false);
         assert_eq!(word.load().err(), None);
-        assert!(word.end_vacant(Why::Dropped, Linked::TakenOut).is_ok());
-        assert!(word.end_vacant(Why::Expired, Linked::TakenOut).is_err());
+        assert!(word.end_vacant(Why::Dropped).is_ok());
+        assert!(word.end_vacant(Why::Expired).is_err());
         assert_eq!(word.load().why(), Some(Why::Dropped));
         assert!(word.occupy().has_ended());
     }
