@@ -31,6 +31,8 @@ pub struct GoFuture<'a, E, M, G> {
     goroutine: Option<G>,
     // The wait at the limit, once there is one. Pinned with the whole.
     waiting: Option<Pending<Arms<'a>, [Node; 2]>>,
+    // Whether it has a slot, for a goroutine not yet started.
+    has_slot: bool,
     location: &'static Location<'static>,
     _marker: PhantomData<fn() -> M>,
 }
@@ -54,6 +56,7 @@ where
             executor,
             goroutine: Some(goroutine),
             waiting: None,
+            has_slot: false,
             location,
             _marker: PhantomData,
         }
@@ -87,32 +90,42 @@ where
             this.goroutine.is_some(),
             "`GoFuture` polled after completion"
         );
-        let mut has_slot = false;
-        if let Some(limit) = shared.slots.limit() {
+        if let Some(limit) = shared.slots.limit().filter(|_| !this.has_slot) {
             check(limit);
-            has_slot = true;
-            let slot = Slot(&shared.slots);
-            let location = this.location;
-            let waiting = this.waiting.get_or_insert_with(|| {
-                let ended = shared.context.as_ref().map(|ctx| ctx.done().__case());
-                wait_at(slot, ended, location)
-            });
-            // SAFETY: pinned with the whole.
-            let mut waiting = unsafe { Pin::new_unchecked(waiting) };
-            let (arm, outcome) = ready!(waiting.as_mut().poll_won(cx));
-            if arm == 1 {
-                let end = waiting.arms().1.finish(outcome);
-                if shared.skip(end) {
-                    this.waiting = None;
-                    this.goroutine = None;
-                    return Poll::Ready(());
+            let waited = this.waiting.is_some();
+            if waited || !shared.slots.try_take() {
+                let slot = Slot(&shared.slots);
+                let location = this.location;
+                let waiting = this.waiting.get_or_insert_with(|| {
+                    let ended = shared.context.as_ref().map(|ctx| ctx.done().__case());
+                    wait_at(slot, ended, location)
+                });
+                // SAFETY: pinned with the whole.
+                let mut waiting = unsafe { Pin::new_unchecked(waiting) };
+                let (arm, outcome) = ready!(waiting.as_mut().poll_won(cx));
+                if arm == 1 {
+                    let end = waiting.arms().1.finish(outcome);
+                    if shared.skip(end) {
+                        this.waiting = None;
+                        this.goroutine = None;
+                        return Poll::Ready(());
+                    }
+                    waiting.set(wait_at(slot, None, location));
+                    ready!(waiting.as_mut().poll_won(cx));
                 }
-                waiting.set(wait_at(slot, None, location));
-                ready!(waiting.as_mut().poll_won(cx));
+                this.waiting = None;
             }
-            this.waiting = None;
+            this.has_slot = true;
+            if waited && limit > 1 {
+                // Behind those that are due to run: when they have, their slots are free, and
+                // whoever starts many waits once for all of those. Whoever has time to run
+                // something may run this one.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
         let goroutine = this.goroutine.take().expect("looked at above");
+        let has_slot = std::mem::take(&mut this.has_slot);
         // SAFETY: as the maker has promised.
         unsafe {
             shared.start(
@@ -123,6 +136,14 @@ where
             )
         };
         Poll::Ready(())
+    }
+}
+
+impl<E, M, G> Drop for GoFuture<'_, E, M, G> {
+    fn drop(&mut self) {
+        if self.has_slot {
+            self.shared.slots.release();
+        }
     }
 }
 

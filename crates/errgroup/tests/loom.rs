@@ -145,6 +145,46 @@ fn a_slot_handed_to_a_future_that_is_dropped_goes_to_the_next() {
 }
 
 #[test]
+fn a_slot_of_a_future_dropped_before_it_starts_its_goroutine_comes_back() {
+    /// Keeps the first, to be run at the end; the others have a thread of the model's.
+    struct KeepsFirst(Mutex<Option<Task>>, Arc<Threads>);
+    impl Spawn for KeepsFirst {
+        fn spawn(&self, task: Task) -> Result<(), SpawnError> {
+            let mut first = self.0.lock();
+            if first.is_none() {
+                *first = Some(task);
+                return Ok(());
+            }
+            drop(first);
+            self.1.spawn(task)
+        }
+    }
+    model("group: a served go dropped before its start", || {
+        let threads = Arc::new(Threads::default());
+        let executor = Arc::new(KeepsFirst(Mutex::new(None), Arc::clone(&threads)));
+        let builder = Group::<E>::builder().limit(2).on(Arc::clone(&executor));
+        let group = builder.build();
+        for _ in 0..2 {
+            group.go(|| Ok(()));
+        }
+        {
+            let mut dropped = pin!(group.go_async(|| Ok(())));
+            let mut cx = TaskContext::from_waker(Waker::noop());
+            // Pending at the limit, then, served, once more.
+            for _ in 0..2 {
+                if dropped.as_mut().poll(&mut cx).is_ready() {
+                    break;
+                }
+            }
+        }
+        let first = executor.0.lock().take();
+        first.unwrap().run();
+        assert_eq!(group.wait(), Ok(()));
+        is_free(&group, &threads);
+    });
+}
+
+#[test]
 fn a_go_is_served_or_given_up_and_the_wait_tells_which() {
     model("group: limit hand-over against the context's end", || {
         let threads = Arc::new(Threads::default());
