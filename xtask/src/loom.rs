@@ -1,11 +1,12 @@
-//! Exploring the models: each `tests/loom.rs`, built with `--cfg rendez_loom`.
+//! Exploring the models: each `tests/loom.rs`, and what is named like it, built with
+//! `--cfg rendez_loom` and the features it asks for.
 //!
-//! Each model prints one line with the number of interleavings it ran through. A crate that
-//! has models and reports none has not been checked, so that is a failure.
+//! Each model prints one line with the number of interleavings it ran through. A file of models
+//! that reports none has not been checked, so that is a failure.
 
 use std::process::Stdio;
 
-use crate::metadata::{Package, Workspace};
+use crate::metadata::{Package, Test, Workspace};
 use crate::shell::{Failure, Outcome, cargo, failed, root};
 
 /// How many times a model may take the processor from a running thread: two find nearly
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     let with_models: Vec<&Package> = workspace
         .packages
         .iter()
-        .filter(|p| p.folder.join("tests/loom.rs").is_file())
+        .filter(|p| p.tests.iter().any(has_models))
         .collect();
     for wanted in &options.packages {
         if !with_models.iter().any(|p| is_called(p, wanted)) {
@@ -38,11 +39,16 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         if !options.packages.is_empty() && !options.packages.iter().any(|n| is_called(package, n)) {
             continue;
         }
-        let models = explore(package, &options)?;
-        if models.is_empty() && options.filter.is_none() {
-            return Err(failed(format!("{} has models and ran none", package.name)));
+        for test in package.tests.iter().filter(|t| has_models(t)) {
+            let models = explore(package, test, &options)?;
+            if models.is_empty() && options.filter.is_none() {
+                let (package, test) = (&package.name, &test.name);
+                return Err(failed(format!(
+                    "{test} of {package} has models and ran none"
+                )));
+            }
+            table.extend(models.into_iter().map(|m| (package.name.clone(), m)));
         }
-        table.extend(models.into_iter().map(|m| (package.name.clone(), m)));
     }
     if table.is_empty() {
         return Err(failed("no model was run"));
@@ -53,6 +59,10 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     }
     println!("{} models explored", table.len());
     Ok(())
+}
+
+fn has_models(test: &Test) -> bool {
+    test.name.starts_with("loom")
 }
 
 /// `select` means `rendez-select`.
@@ -91,9 +101,17 @@ impl Options {
     }
 }
 
-fn explore(package: &Package, options: &Options) -> Result<Vec<Model>, Failure> {
-    println!("==> models of {}", package.name);
-    let mut command = cargo(&["test", "--release", "--test", "loom", "-p", &package.name]);
+fn explore(package: &Package, test: &Test, options: &Options) -> Result<Vec<Model>, Failure> {
+    println!("==> models of {}: {}", package.name, test.name);
+    let mut command = cargo(&[
+        "test",
+        "--release",
+        "--test",
+        &test.name,
+        "-p",
+        &package.name,
+    ]);
+    command.args(["--features", &test.features.join(",")]);
     // A target folder of its own: the flags below rebuild everything.
     command.arg("--target-dir").arg(root().join("target/loom"));
     command.args(["--", "--nocapture", "--test-threads=1"]);

@@ -19,6 +19,14 @@ pub(crate) struct Package {
     pub(crate) folder: PathBuf,
     pub(crate) published: bool,
     pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) tests: Vec<Test>,
+}
+
+/// A file of tests of a package.
+#[derive(Clone, Debug)]
+pub(crate) struct Test {
+    pub(crate) name: String,
+    pub(crate) features: Vec<String>,
 }
 
 /// A dependency of a package.
@@ -64,6 +72,13 @@ fn package(json: &Value) -> Package {
                 name: text(&d["name"]),
                 requirement: text(&d["req"]),
                 dev: d["kind"] == "dev",
+            })
+            .collect(),
+        tests: list(&json["targets"])
+            .filter(|t| list(&t["kind"]).any(|kind| kind == "test"))
+            .map(|t| Test {
+                name: text(&t["name"]),
+                features: list(&t["required-features"]).map(text).collect(),
             })
             .collect(),
     }

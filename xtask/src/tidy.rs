@@ -362,6 +362,7 @@ mod tests {
                     dev,
                 })
                 .collect(),
+            tests: Vec::new(),
         }
     }
 

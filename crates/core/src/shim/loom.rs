@@ -75,14 +75,18 @@ pub mod thread {
 }
 
 /// A static that is made when it is first used, in each iteration anew.
-macro_rules! global {
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __global {
     (static $name:ident: $type:ty = $init:expr;) => {
-        loom::lazy_static! {
+        $crate::shim::lazy_static! {
             static ref $name: $type = $init;
         }
     };
 }
-pub(crate) use global;
+pub use crate::__global as global;
+#[doc(hidden)]
+pub use loom::lazy_static;
 
 /// Lets another thread run, as a spinning thread must under loom.
 pub fn spin_loop() {

@@ -23,13 +23,15 @@ pub mod thread {
 pub use std::thread_local;
 
 /// A static that is made when it is first used.
-macro_rules! global {
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __global {
     (static $name:ident: $type:ty = $init:expr;) => {
         #[allow(clippy::disallowed_types)]
         static $name: ::std::sync::LazyLock<$type> = ::std::sync::LazyLock::new(|| $init);
     };
 }
-pub(crate) use global;
+pub use crate::__global as global;
 
 /// Tells the processor that the caller spins.
 #[inline]

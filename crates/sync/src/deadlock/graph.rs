@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::Location;
 
-use rendez_core::shim::unmodelled::{Mutex, MutexGuard};
+use rendez_core::shim::{Mutex, MutexGuard};
 
 use super::Mode;
 use super::report::{Hazard, Place, Report, Step};
@@ -52,7 +52,7 @@ struct Order {
     gates: BTreeSet<u64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Graph {
     holds: BTreeMap<u64, Vec<Ask>>,
     owned: BTreeMap<Owner, Vec<u64>>,
@@ -61,14 +61,10 @@ struct Graph {
     reported: BTreeSet<Vec<u64>>,
 }
 
-// Nothing is locked under it.
-static GRAPH: Mutex<Graph> = Mutex::new(Graph {
-    holds: BTreeMap::new(),
-    owned: BTreeMap::new(),
-    orders: BTreeMap::new(),
-    before: BTreeMap::new(),
-    reported: BTreeSet::new(),
-});
+rendez_core::shim::global! {
+    // Nothing is locked under it.
+    static GRAPH: Mutex<Graph> = Mutex::new(Graph::default());
+}
 
 fn graph() -> MutexGuard<'static, Graph> {
     GRAPH.lock()
