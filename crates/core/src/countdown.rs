@@ -21,6 +21,7 @@
 #![allow(unsafe_code)]
 
 use crate::case::{Arm, Case, Outcome, Probe, Sealed};
+use crate::contended;
 use crate::goroutine::WaitKind;
 use crate::queue::{Node, Queue, Registration};
 use crate::shim::Mutex;
@@ -83,24 +84,13 @@ impl Countdown {
         if n == 0 {
             return Ok(());
         }
-        let mut before = self.word.load(Ordering::Relaxed);
-        loop {
-            let count = count_of(before);
-            if count + n > u64::from(u32::MAX) {
-                return Err(OutOfRange);
-            }
+        let raise = |word| {
+            let count = count_of(word);
             let epoch = if count == 0 { EPOCH } else { 0 };
-            let after = before.wrapping_add(epoch) + n * ONE;
-            match self.word.compare_exchange_weak(
-                before,
-                after,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => break,
-                Err(now) => before = now,
-            }
-        }
+            (count + n <= u64::from(u32::MAX)).then(|| word.wrapping_add(epoch) + n * ONE)
+        };
+        let before =
+            contended::update(&self.word, Ordering::Relaxed, raise).map_err(|_| OutOfRange)?;
         if count_of(before) == 0 && before & WAITERS != 0 {
             self.release();
         }
@@ -117,10 +107,8 @@ impl Countdown {
         // By comparison, so that a `done` too many never shows below zero: an `add` beside it
         // would find the count at its limit, and somebody could wait for a zero that is there.
         let lower = |word| (count_of(word) > 0).then(|| word - ONE);
-        let before = self
-            .word
-            .fetch_update(Ordering::Release, Ordering::Relaxed, lower)
-            .map_err(|_| OutOfRange)?;
+        let before =
+            contended::update(&self.word, Ordering::Release, lower).map_err(|_| OutOfRange)?;
         if count_of(before) == 1 && before & WAITERS != 0 {
             // ORDERING: makes what every other `done` published visible to those released.
             fence(Ordering::Acquire);

@@ -14,6 +14,7 @@
 pub mod block_on;
 pub mod case;
 pub mod clock;
+pub mod contended;
 pub mod countdown;
 pub mod either;
 pub mod goroutine;

@@ -32,25 +32,25 @@ fn micros() -> usize {
     now.saturating_duration_since(start).as_micros() as usize
 }
 
-/// Tries for a short while, ever less often: much less than a sleep costs, and not at all
-/// where only one thread can run at a time.
-pub(crate) fn spin(mut attempt: impl FnMut() -> bool) -> bool {
+/// Tries for a short while: much less than a sleep costs, and not at all where only one thread
+/// can run at a time, or past `deadline`.
+///
+/// The first try comes late and the next ones later still, since whoever asks for the lock's line
+/// stops its holder: so much work is done under the lock between two tries that the move of the
+/// line does not count. Then it gives way to other threads, of which one may hold the lock.
+pub(crate) fn spin(deadline: Option<Instant>, mut attempt: impl FnMut() -> bool) -> bool {
+    const FIRST_PAUSES: u32 = 16;
     const BUSY_ROUNDS: u32 = 4;
     const ROUNDS: u32 = 8;
-    if !multicore() {
+    if !multicore() || deadline.is_some_and(|at| at <= clock::now()) {
         return false;
     }
-    for round in 1..=ROUNDS {
-        if round <= BUSY_ROUNDS {
-            for _ in 0..1_u32 << round {
-                spin_loop();
-            }
+    (0..ROUNDS).any(|round| {
+        if round < BUSY_ROUNDS {
+            (0..FIRST_PAUSES << round).for_each(|_| spin_loop());
         } else {
             thread::yield_now();
         }
-        if attempt() {
-            return true;
-        }
-    }
-    false
+        attempt()
+    })
 }

@@ -31,7 +31,7 @@ use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Node, Queue, Registration};
 use rendez_core::shim::Mutex;
-use rendez_core::shim::atomic::{AtomicU8, Ordering};
+use rendez_core::shim::atomic::{AtomicU32, Ordering};
 use rendez_core::wait::{self, CaseFuture};
 use rendez_core::wake::WakeList;
 use rendez_core::{clock, hooks};
@@ -40,9 +40,9 @@ use crate::deadlock::{Mode, Watch};
 use crate::late::{Late, const_new};
 use crate::patience;
 
-const LOCKED: u8 = 1;
-const WAITERS: u8 = 2;
-const NUDGED: u8 = 4;
+const LOCKED: u32 = 1;
+const WAITERS: u32 = 2;
+const NUDGED: u32 = 4;
 
 /// The raw lock, for use with `lock_api`.
 pub struct RawMutex {
@@ -51,7 +51,7 @@ pub struct RawMutex {
 }
 
 struct Core {
-    word: AtomicU8,
+    word: AtomicU32,
     // Guards the queue and all bits but LOCKED; nothing is locked under it.
     queue: Mutex<Queue>,
 }
@@ -201,7 +201,7 @@ impl Core {
     const_new! {
         fn new() -> Self {
             Self {
-                word: AtomicU8::new(0),
+                word: AtomicU32::new(0),
                 queue: Mutex::new(Queue::new()),
             }
         }
@@ -209,9 +209,8 @@ impl Core {
 
     #[inline]
     fn lock_fast(&self) -> bool {
-        self.word
-            .compare_exchange_weak(0, LOCKED, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
+        // One step, whatever the other bits are: they stay while somebody is on its way.
+        self.word.fetch_or(LOCKED, Ordering::Acquire) & LOCKED == 0
     }
 
     #[inline]
@@ -223,12 +222,13 @@ impl Core {
 
     #[inline]
     fn try_lock(&self) -> bool {
-        self.change(|word| (word & LOCKED == 0).then_some(word | LOCKED))
+        // A look first: who tries again and again does not take the line from the holder.
+        self.word.load(Ordering::Relaxed) & LOCKED == 0 && self.lock_fast()
     }
 
     /// Changes the word as long as `to` gives a next one; whether it did.
     #[inline]
-    fn change(&self, to: impl Fn(u8) -> Option<u8>) -> bool {
+    fn change(&self, to: impl Fn(u32) -> Option<u32>) -> bool {
         self.word
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, to)
             .is_ok()
@@ -236,7 +236,7 @@ impl Core {
 
     /// Sets LOCKED if it is clear, otherwise changes the word to `if_locked`; whether it
     /// set LOCKED.
-    fn lock_or(&self, to: impl Fn(u8) -> u8, if_locked: impl Fn(u8) -> u8) -> bool {
+    fn lock_or(&self, to: impl Fn(u32) -> u32, if_locked: impl Fn(u32) -> u32) -> bool {
         let next = |word| {
             Some(if word & LOCKED == 0 {
                 to(word) | LOCKED
@@ -251,14 +251,11 @@ impl Core {
 
     #[cold]
     fn lock_slow(&self, deadline: Option<Instant>, location: &'static Location<'static>) -> bool {
-        self.spin() || wait::block_on_case(&Lock(self), deadline, location).is_some()
+        self.spin(deadline) || wait::block_on_case(&Lock(self), deadline, location).is_some()
     }
 
-    fn spin(&self) -> bool {
-        patience::spin(|| {
-            // A look first: the line stays shared while the lock is held.
-            self.word.load(Ordering::Relaxed) & LOCKED == 0 && self.try_lock()
-        })
+    fn spin(&self, deadline: Option<Instant>) -> bool {
+        patience::spin(deadline, || self.try_lock())
     }
 
     #[cold]
@@ -268,23 +265,25 @@ impl Core {
         }
         let mut wakes = WakeList::new();
         let mut queue = self.queue.lock();
-        // LOCKED is ours and the other bits are guarded: plain stores do.
+        // LOCKED is ours and the other bits are guarded, so the word cannot change. It is swapped
+        // and not stored, since loom does not see that a newcomer's vain attempt to set LOCKED
+        // comes before a store.
         loop {
             match queue.first() {
                 None => {
-                    self.word.store(0, Ordering::Release);
+                    self.word.swap(0, Ordering::Release);
                     return;
                 }
                 Some(since) if fair || patience::is_old(since) => {
                     if let Some(next) = queue.claim() {
-                        self.word.store(LOCKED | waiters(&queue), Ordering::Relaxed);
+                        self.word.swap(LOCKED | waiters(&queue), Ordering::Relaxed);
                         next.complete(Outcome(0), &mut wakes);
                         return;
                     }
                 }
                 Some(_) => {
                     if queue.nudge(&mut wakes) {
-                        self.word.store(WAITERS | NUDGED, Ordering::Release);
+                        self.word.swap(WAITERS | NUDGED, Ordering::Release);
                         return;
                     }
                 }
@@ -294,7 +293,7 @@ impl Core {
 }
 
 /// WAITERS, if anybody is queued.
-fn waiters(queue: &Queue) -> u8 {
+fn waiters(queue: &Queue) -> u32 {
     if queue.is_empty() { 0 } else { WAITERS }
 }
 
@@ -334,7 +333,9 @@ unsafe impl Case for Lock<'_> {
     }
 
     fn recheck(&self, reg: &Registration<'_>) {
-        patience::spin(|| self.probe().ready);
+        if !self.probe().ready {
+            patience::spin(None, || self.probe().ready);
+        }
         let mut queue = self.0.queue.lock();
         if !queue.is_open(reg.node) {
             return; // the lock has been handed to it

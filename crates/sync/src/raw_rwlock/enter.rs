@@ -70,7 +70,9 @@ unsafe impl Case for Enter<'_> {
     }
 
     fn recheck(&self, reg: &Registration<'_>) {
-        patience::spin(|| self.probe().ready);
+        if !self.probe().ready {
+            patience::spin(None, || self.probe().ready);
+        }
         let mut queues = self.core.queues.lock();
         let open = queues.of(self.request).is_open(reg.node);
         // Only a writer is woken to look: the others are handed the lock.

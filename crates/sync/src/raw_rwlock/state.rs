@@ -4,12 +4,12 @@ use std::panic::Location;
 use std::time::Instant;
 
 use rendez_core::case::Case;
-use rendez_core::hooks;
 use rendez_core::queue::Queue;
 use rendez_core::shim::Mutex;
 use rendez_core::shim::atomic::{AtomicUsize, Ordering};
 use rendez_core::wait;
 use rendez_core::wake::WakeList;
+use rendez_core::{contended, hooks};
 
 use super::enter::Enter;
 use crate::deadlock::Mode;
@@ -164,16 +164,15 @@ impl Core {
             core: self,
             request,
         };
-        patience::spin(|| enter.probe().ready && enter.try_now().is_some())
-            || wait::block_on_case(&enter, deadline, location).is_some()
+        patience::spin(deadline, || {
+            enter.probe().ready && enter.try_now().is_some()
+        }) || wait::block_on_case(&enter, deadline, location).is_some()
     }
 
     /// Changes the word as long as `to` gives a next one; whether it did.
     #[inline]
     pub(super) fn change(&self, to: impl Fn(usize) -> Option<usize>) -> bool {
-        self.word
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, to)
-            .is_ok()
+        contended::update(&self.word, Ordering::AcqRel, to).is_ok()
     }
 
     pub(super) fn grant(&self, request: Request) -> bool {

@@ -21,6 +21,7 @@
 use std::ptr;
 
 use rendez_core::case::{Outcome, Probe};
+use rendez_core::contended;
 use rendez_core::queue::{Node, Queue, Registration};
 use rendez_core::shim::Mutex;
 use rendez_core::shim::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -117,22 +118,20 @@ impl State {
     #[inline]
     pub(super) fn try_take(&self, n: usize) -> bool {
         let n = n as u64;
-        self.word
-            .fetch_update(Ordering::Acquire, Ordering::Relaxed, |word| {
-                (word & (SLOW | CLOSED) == 0 && permits_of(word) >= n).then(|| word - n * PERMIT)
-            })
-            .is_ok()
+        contended::update(&self.word, Ordering::Acquire, |word| {
+            (word & (SLOW | CLOSED) == 0 && permits_of(word) >= n).then(|| word - n * PERMIT)
+        })
+        .is_ok()
     }
 
     /// Takes all there are if nobody waits; `None` if there are none.
     pub(super) fn try_take_all(&self) -> Option<usize> {
-        self.word
-            .fetch_update(Ordering::Acquire, Ordering::Relaxed, |word| {
-                let permits = permits_of(word);
-                (word & (SLOW | CLOSED) == 0 && permits > 0).then(|| word - permits * PERMIT)
-            })
-            .ok()
-            .map(|word| permits_of(word) as usize)
+        contended::update(&self.word, Ordering::Acquire, |word| {
+            let permits = permits_of(word);
+            (word & (SLOW | CLOSED) == 0 && permits > 0).then(|| word - permits * PERMIT)
+        })
+        .ok()
+        .map(|word| permits_of(word) as usize)
     }
 
     /// What can be said of `n` permits without waiting.
@@ -181,11 +180,9 @@ impl State {
             return;
         }
         let added = n as u64 * PERMIT;
-        let fast = self
-            .word
-            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
-                (word & SLOW == 0).then(|| word.wrapping_add(added).wrapping_add(EPOCH))
-            });
+        let fast = contended::update(&self.word, Ordering::Release, |word| {
+            (word & SLOW == 0).then(|| word.wrapping_add(added).wrapping_add(EPOCH))
+        });
         if fast.is_err() {
             self.release_slow(n as u64);
         }
