@@ -99,6 +99,45 @@ fn a_broadcast_releases_all_who_wait_and_nobody_later() {
 }
 
 #[test]
+fn a_broadcast_releases_each_once_though_they_wait_again_at_once() {
+    within_reason(|| {
+        const N: usize = 50;
+        const ROUNDS: usize = 50;
+        // How many wait, and how often each has been released.
+        let (state, changed) = (Mutex::new((0, [0; N])), Cond::new());
+        thread::scope(|s| {
+            for me in 0..N {
+                let (state, changed) = (&state, &changed);
+                s.spawn(move || {
+                    let mut guard = state.lock();
+                    for _ in 0..ROUNDS {
+                        guard.0 += 1;
+                        if me % 2 == 0 {
+                            changed.wait(&mut guard);
+                        } else {
+                            guard = block_on(changed.wait_async(guard));
+                        }
+                        guard.1[me] += 1;
+                    }
+                });
+            }
+            for round in 0..ROUNDS {
+                let mut guard = state.lock();
+                while guard.0 < N {
+                    drop(guard);
+                    thread::yield_now();
+                    guard = state.lock();
+                }
+                assert_eq!(guard.1, [round; N]);
+                guard.0 = 0;
+                assert_eq!(changed.notify_all(), N);
+            }
+        });
+        assert_eq!(state.lock().1, [ROUNDS; N]);
+    });
+}
+
+#[test]
 fn a_notification_is_not_kept_for_later() {
     let (mutex, changed) = (Mutex::new(()), Cond::new());
     assert!(!changed.notify_one());
@@ -114,7 +153,13 @@ fn goroutines_hand_a_value_round() {
         let (x, changed) = (Mutex::new(0), Cond::new());
         let step = |from: i32, to: i32| {
             let mut guard = x.lock();
-            changed.wait_while(&mut guard, |x| *x != from);
+            if from % 2 == 0 {
+                changed.wait_while(&mut guard, |x| *x != from);
+            } else {
+                while *guard != from {
+                    guard = block_on(changed.wait_async(guard));
+                }
+            }
             *guard = to;
             changed.notify_all();
         };

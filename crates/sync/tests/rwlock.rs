@@ -41,9 +41,14 @@ fn readers_are_inside_together() {
         let lock = RwLock::new(());
         let inside = Barrier::new(4);
         thread::scope(|s| {
-            for _ in 0..4 {
-                s.spawn(|| {
-                    let _reader = lock.read();
+            for i in 0..4 {
+                let (lock, inside) = (&lock, &inside);
+                s.spawn(move || {
+                    let _reader = if i % 2 == 0 {
+                        lock.read()
+                    } else {
+                        block_on(lock.read_async())
+                    };
                     inside.wait();
                 });
             }

@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use common::{Dice, assert_pending, assert_ready, block_on, poll_once, stress, within_reason};
 use rendez_sync::{Shared, SingleFlight};
@@ -71,21 +72,33 @@ fn all_who_come_meanwhile_share_one_run() {
 #[test]
 fn ten_callers_make_fewer_runs() {
     within_reason(|| {
+        const CALLERS: usize = 10;
         let flights = Flights::new();
-        let runs = AtomicUsize::new(0);
+        let (runs, here) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let run = || {
+            // Nobody's run ends before all are about to ask.
+            while here.load(Ordering::Relaxed) < CALLERS {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_millis(1));
+            runs.fetch_add(1, Ordering::Relaxed);
+            5
+        };
         thread::scope(|s| {
-            for _ in 0..10 {
-                s.spawn(|| {
-                    let got = flights.run("a", || {
-                        thread::yield_now();
-                        runs.fetch_add(1, Ordering::Relaxed);
-                        5
-                    });
+            for i in 0..CALLERS {
+                let (flights, here, run) = (&flights, &here, &run);
+                s.spawn(move || {
+                    here.fetch_add(1, Ordering::Relaxed);
+                    let got = if i % 2 == 0 {
+                        flights.run("a", run)
+                    } else {
+                        block_on(flights.run_async("a", || async { run() }))
+                    };
                     assert_eq!(got.value, 5);
                 });
             }
         });
-        assert!((1..=10).contains(&runs.load(Ordering::Relaxed)));
+        assert!((1..CALLERS).contains(&runs.load(Ordering::Relaxed)));
     });
 }
 
@@ -211,6 +224,44 @@ fn a_panic_reaches_everyone_who_waits() {
                 "the next is not hit"
             );
         }
+    });
+}
+
+#[test]
+fn a_panic_reaches_threads_that_wait_too() {
+    within_reason(|| {
+        // Whether a thread waits cannot be seen, so it is given a moment; and that may be too
+        // short on a busy machine, so try again.
+        let all_panicked = (0..1000).any(|_| {
+            let flights = Flights::new();
+            let (started, start) = mpsc::channel();
+            let here = AtomicUsize::new(0);
+            thread::scope(|s| {
+                let leader = s.spawn(|| {
+                    flights.run("a", || {
+                        started.send(()).unwrap();
+                        while here.load(Ordering::Relaxed) < 4 {
+                            thread::yield_now();
+                        }
+                        thread::sleep(Duration::from_millis(1));
+                        panic_any("boom")
+                    })
+                });
+                start.recv().unwrap();
+                let waiting = [0; 4].map(|_| {
+                    s.spawn(|| {
+                        here.fetch_add(1, Ordering::Relaxed);
+                        flights.run("a", || 0)
+                    })
+                });
+                let boom = |end: thread::Result<_>| {
+                    end.is_err_and(|payload| payload.downcast_ref() == Some(&"boom"))
+                };
+                assert!(boom(leader.join()));
+                waiting.map(|w| boom(w.join())) == [true; 4]
+            })
+        });
+        assert!(all_panicked);
     });
 }
 

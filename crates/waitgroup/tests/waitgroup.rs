@@ -24,7 +24,7 @@ fn panic_of(f: impl FnOnce()) -> String {
 
 #[test]
 fn two_groups_in_lockstep_are_reused_round_after_round() {
-    const N: usize = 8;
+    const N: usize = 16;
     let (first, second) = (WaitGroup::new(), WaitGroup::default());
     for _ in 0..8 {
         first.add(N);
@@ -55,7 +55,7 @@ fn two_groups_in_lockstep_are_reused_round_after_round() {
 
 #[test]
 fn what_was_done_before_done_is_seen_after_wait() {
-    for _ in 0..500 {
+    for i in 0..1000 {
         let wg = WaitGroup::new();
         let n = AtomicUsize::new(0);
         thread::scope(|s| {
@@ -66,7 +66,11 @@ fn what_was_done_before_done_is_seen_after_wait() {
                     wg.done();
                 });
             }
-            wg.wait();
+            if i % 2 == 0 {
+                wg.wait();
+            } else {
+                block_on(wg.wait_async());
+            }
             assert_eq!(n.load(Ordering::Relaxed), 2);
         });
     }
