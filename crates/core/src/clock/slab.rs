@@ -58,27 +58,39 @@ impl<T> Slab<T> {
             * CHUNK
     }
 
-    pub(super) fn insert(&mut self, value: T) -> u32 {
+    /// Puts in what `value` gives for the number of its place.
+    #[inline]
+    pub(super) fn insert(&mut self, value: impl FnOnce(u32) -> T) -> u32 {
         let home = self.open_home();
         let chunk = self.chunks[home].chunk.as_mut().expect("open, so there");
-        let at = chunk.free;
-        let Place::Free(next) =
-            std::mem::replace(&mut chunk.places[at as usize], Place::Used(value))
-        else {
+        let place = &mut chunk.places[chunk.free as usize];
+        let Place::Free(next) = *place else {
             unreachable!("the free list holds free places")
         };
+        let at = u32::try_from(home * CHUNK).expect("fewer than 2^32 alarms") + chunk.free;
+        *place = Place::Used(value(at));
         chunk.free = next;
         chunk.n_used += 1;
         self.n_free -= 1;
-        u32::try_from(home * CHUNK).expect("fewer than 2^32 alarms") + at
+        at
     }
 
     /// The number of a chunk with a free place.
+    #[inline]
     fn open_home(&mut self) -> usize {
-        while let Some(&home) = self.open.last() {
-            let home = &mut self.chunks[home as usize];
+        let has_room = |home: &Home<T>| home.chunk.as_ref().is_some_and(|c| c.free != NIL);
+        match self.open.last() {
+            Some(&home) if has_room(&self.chunks[home as usize]) => home as usize,
+            _ => self.open_another(),
+        }
+    }
+
+    #[cold]
+    fn open_another(&mut self) -> usize {
+        while let Some(&number) = self.open.last() {
+            let home = &mut self.chunks[number as usize];
             if home.chunk.as_ref().is_some_and(|c| c.free != NIL) {
-                return *self.open.last().expect("just looked") as usize;
+                return number as usize;
             }
             home.in_open = false;
             let gone = home.chunk.is_none();
@@ -118,6 +130,7 @@ impl<T> Slab<T> {
     /// # Panics
     ///
     /// If the place is free.
+    #[inline]
     pub(super) fn remove(&mut self, at: u32) -> T {
         let (number, at) = (at as usize / CHUNK, at as usize % CHUNK);
         let home = &mut self.chunks[number];

@@ -88,16 +88,18 @@ impl<T> Wheel<T> {
         let when = when.min(END);
         let id = self.next_id;
         self.next_id += 1;
-        let at = self.entries.insert(Entry {
+        let (level, slot) = self.place(when);
+        let (prev, next) = self.ends(level, slot);
+        let at = self.entries.insert(|at| Entry {
             when,
             id,
-            prev: NIL,
-            next: NIL,
-            level: 0,
-            slot: 0,
+            prev: if prev == NIL { at } else { prev },
+            next: if next == NIL { at } else { next },
+            level,
+            slot,
             item,
         });
-        self.link(at, when);
+        self.join(at, prev, next, level, slot);
         Key { at, id }
     }
 
@@ -114,7 +116,8 @@ impl<T> Wheel<T> {
     /// Takes an entry out, if it is still in.
     pub(super) fn remove(&mut self, key: Key) -> Option<T> {
         self.get(key)?;
-        Some(self.take(key.at).2)
+        self.unlink(key.at);
+        Some(self.entries.remove(key.at).item)
     }
 
     /// Takes out what is due at `now`, at most so much in one go. In the order of time
@@ -213,30 +216,44 @@ impl<T> Wheel<T> {
         (begin + u64::from(level == 0)) << TICK_BITS
     }
 
+    /// Puts an entry that is in no list into the one of its time.
     fn link(&mut self, at: u32, when: u64) {
+        let (level, slot) = self.place(when);
+        let (prev, next) = self.ends(level, slot);
+        let entry = self.entries.get_mut(at).expect("about to be linked");
+        entry.prev = if prev == NIL { at } else { prev };
+        entry.next = if next == NIL { at } else { next };
+        (entry.level, entry.slot) = (level, slot);
+        self.join(at, prev, next, level, slot);
+    }
+
+    /// The level and slot of what is due at `when`.
+    fn place(&self, when: u64) -> (u8, u8) {
         let tick = (when >> TICK_BITS).max(self.elapsed);
         let apart = tick ^ self.elapsed;
         // The highest digit in which they differ.
         let level = (63 - (apart | 1).leading_zeros()) / SLOT_BITS;
         let slot = (tick >> (SLOT_BITS * level)) as usize % SLOTS;
-        let level = level as usize;
-        let head = self.heads[level][slot];
-        let last = if head == NIL {
-            self.heads[level][slot] = at;
-            self.in_use[level] |= 1 << slot;
-            at
-        } else {
-            let first = self.entries.get_mut(head).expect("linked");
-            let last = std::mem::replace(&mut first.prev, at);
-            self.entries.get_mut(last).expect("linked").next = at;
-            last
-        };
-        let entry = self.entries.get_mut(at).expect("about to be linked");
-        entry.prev = last;
-        entry.next = if head == NIL { at } else { head };
         #[expect(clippy::cast_possible_truncation, reason = "below 8 and 64")]
-        {
-            (entry.level, entry.slot) = (level as u8, slot as u8);
+        (level as u8, slot as u8)
+    }
+
+    /// The last and the first of a list, between which a new entry comes; NIL if it is empty.
+    fn ends(&self, level: u8, slot: u8) -> (u32, u32) {
+        match self.heads[usize::from(level)][usize::from(slot)] {
+            NIL => (NIL, NIL),
+            first => (self.entries.get(first).expect("linked").prev, first),
+        }
+    }
+
+    /// Has its list know of a new entry that knows its neighbours.
+    fn join(&mut self, at: u32, last: u32, first: u32, level: u8, slot: u8) {
+        if first == NIL {
+            self.heads[usize::from(level)][usize::from(slot)] = at;
+            self.in_use[usize::from(level)] |= 1 << slot;
+        } else {
+            self.entries.get_mut(first).expect("linked").prev = at;
+            self.entries.get_mut(last).expect("linked").next = at;
         }
     }
 
