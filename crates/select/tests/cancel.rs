@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use common::{Census, Count, at_every_capacity, channel, poll, poll_with, until};
 use rendez_core::block_on::block_on;
@@ -376,4 +377,40 @@ fn a_grant_dropped_after_close_gives_the_last_value_to_one_and_the_end_to_the_ot
         assert_eq!(poll(next.as_mut()), Poll::Ready(Ok(1)));
         assert_eq!(poll(last.as_mut()), Poll::Ready(Err(RecvError)));
     });
+}
+
+#[test]
+fn a_thread_held_by_an_offer_waits_past_its_deadline_and_a_future_stays_pending() {
+    let (tx, rx) = bounded(0);
+    let (reserved, go_on) = bounded(0);
+    thread::scope(|s| {
+        let blocked = s.spawn(|| {
+            let start = Instant::now();
+            (rx.recv_timeout(Duration::from_millis(5)), start.elapsed())
+        });
+        let offering = s.spawn(|| {
+            let permit = tx.reserve().unwrap();
+            reserved.send(()).unwrap();
+            thread::sleep(Duration::from_millis(20));
+            permit.send(1)
+        });
+        go_on.recv().unwrap();
+        assert_eq!(offering.join().unwrap(), Ok(()));
+        let (got, took) = blocked.join().unwrap();
+        assert_eq!(got, Ok(1));
+        assert!(
+            took >= Duration::from_millis(5),
+            "past its deadline: {took:?}"
+        );
+    });
+    // The same for a future, and the offer falls through.
+    let mut waiting = pin!(async {
+        select_async! { recv(rx) -> got => got, default(Duration::from_millis(1)) => Ok(0) }
+    });
+    assert!(poll(waiting.as_mut()).is_pending());
+    let permit = tx.reserve().unwrap();
+    thread::sleep(Duration::from_millis(5));
+    assert!(poll(waiting.as_mut()).is_pending());
+    drop(permit);
+    assert_eq!(poll(waiting.as_mut()), Poll::Ready(Ok(0)));
 }

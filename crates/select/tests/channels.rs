@@ -258,6 +258,49 @@ fn handles_work_in_thread_local_destructors() {
 }
 
 #[test]
+fn futures_are_driven_in_thread_local_destructors() {
+    struct AtExit(rendez_select::Sender<u8>, rendez_select::Receiver<u8>);
+    impl Drop for AtExit {
+        fn drop(&mut self) {
+            block_on(async {
+                let got = self.1.recv_async().await.unwrap();
+                self.0.send_async(got + 1).await.unwrap();
+                rendez_select::select_async! {
+                    recv(self.1) -> v => self.0.send_async(v.unwrap()).await.unwrap(),
+                }
+                let mut selector = rendez_select::Selector::new();
+                selector.add(&self.1);
+                let (_, v) = selector.wait_async().await;
+                self.0
+                    .reserve_async()
+                    .await
+                    .unwrap()
+                    .send(v.unwrap())
+                    .unwrap();
+                // Neither is ready: the clock wakes it.
+                rendez_select::select_async! {
+                    recv(self.1) -> _ => unreachable!(),
+                    default(Duration::from_millis(1)) => {}
+                }
+            });
+        }
+    }
+    std::thread_local!(static HELD: std::cell::RefCell<Option<AtExit>> = const { std::cell::RefCell::new(None) });
+    let (tx, answers) = bounded(0);
+    let (questions, rx) = bounded(0);
+    let thread = thread::spawn(move || {
+        HELD.with(|h| *h.borrow_mut() = Some(AtExit(tx, rx)));
+        // Ours are made later, so they are gone earlier.
+        rendez_select::select! { default(Duration::from_millis(1)) => {} }
+    });
+    for (question, answer) in [(1, 2), (5, 5), (7, 7)] {
+        questions.send(question).unwrap();
+        assert_eq!(answers.recv(), Ok(answer));
+    }
+    thread.join().unwrap();
+}
+
+#[test]
 fn many_waiters_are_served_in_less_than_quadratic_time() {
     const N: usize = 50_000;
     let (tx, rx) = bounded::<usize>(0);

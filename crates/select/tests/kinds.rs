@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -13,9 +14,9 @@ use std::time::{Duration, Instant};
 use common::{Census, Count, poll, poll_with, until, within};
 use rendez_core::block_on::block_on;
 use rendez_select::{
-    Receiver, RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError, bounded,
-    broadcast, broadcast_waiting, merge, never, oneshot, or_done, select, select_async, tee,
-    unbounded, watch,
+    Receiver, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+    bounded, broadcast, broadcast_waiting, merge, never, oneshot, or_done, select, select_async,
+    tee, unbounded, watch,
 };
 
 const LONG: Duration = Duration::from_secs(100);
@@ -516,4 +517,190 @@ fn or_done_ends_with_its_channel_or_with_done() {
     tx.send_many([1, 2]).unwrap();
     drop(tx);
     assert_eq!(or_done(rx, never::<u8>()).collect::<Vec<_>>(), [1, 2]);
+}
+
+/// A receive of one kind, by its deadline or by awaiting it: what it gives, `None` if that took
+/// too long.
+macro_rules! bounded_forms {
+    ($rx:expr, $put:expr, $got:expr, $timeout:pat) => {
+        let (past, long) = (Instant::now(), Duration::MAX);
+        assert!(matches!($rx.recv_deadline(past), Err($timeout)));
+        assert!(matches!($rx.recv_timeout(Duration::ZERO), Err($timeout)));
+        assert!(matches!(
+            $rx.recv_timeout(Duration::from_millis(1)),
+            Err($timeout)
+        ));
+        let awaited = |limit: Duration| {
+            block_on(async {
+                select_async! {
+                    recv($rx) -> got => Some(got),
+                    default(limit) => None,
+                }
+            })
+        };
+        assert_eq!(awaited(Duration::ZERO), None);
+        assert_eq!(awaited(Duration::from_millis(1)), None);
+        // What is there is received however late it is.
+        $put;
+        assert_eq!($rx.recv_deadline(past), Ok($got));
+        $put;
+        assert_eq!(awaited(Duration::ZERO), Some(Ok($got)));
+        $put;
+        assert_eq!($rx.recv_timeout(long), Ok($got));
+        $put;
+        assert_eq!(awaited(long), Some(Ok($got)));
+        thread::scope(|s| {
+            s.spawn(|| $put);
+            assert_eq!($rx.recv_timeout(long), Ok($got));
+            s.spawn(|| $put);
+            assert_eq!(awaited(long), Some(Ok($got)));
+        });
+    };
+}
+
+#[test]
+fn instants_in_the_past_and_durations_beyond_all_time_are_fine_for_every_kind() {
+    let (tx, rx) = broadcast(4);
+    bounded_forms!(
+        rx,
+        tx.send(1).unwrap(),
+        1,
+        broadcast::RecvTimeoutError::Timeout
+    );
+    let (tx, rx) = broadcast_waiting(1);
+    bounded_forms!(
+        rx,
+        tx.send(1).unwrap(),
+        1,
+        broadcast::RecvTimeoutError::Timeout
+    );
+    let (past, long) = (Instant::now(), Duration::MAX);
+    assert_eq!(tx.send_deadline(1, past), Ok(()));
+    assert_eq!(tx.send_deadline(2, past), Err(SendTimeoutError::Timeout(2)));
+    assert_eq!(
+        tx.send_timeout(2, Duration::ZERO),
+        Err(SendTimeoutError::Timeout(2))
+    );
+    thread::scope(|s| {
+        s.spawn(|| assert_eq!(tx.send_timeout(2, long), Ok(())));
+        assert_eq!((rx.recv(), rx.recv()), (Ok(1), Ok(2)));
+    });
+    let (tx, rx) = watch(0);
+    bounded_forms!(rx, tx.send(1).unwrap(), 1, RecvTimeoutError::Timeout);
+
+    let (past, long) = (Instant::now(), Duration::MAX);
+    let answer = || {
+        let (tx, rx) = oneshot();
+        assert_eq!(rx.recv_deadline(past), Err(RecvTimeoutError::Timeout));
+        assert_eq!(
+            rx.recv_timeout(Duration::ZERO),
+            Err(RecvTimeoutError::Timeout)
+        );
+        (tx, rx)
+    };
+    let (tx, rx) = answer();
+    tx.send(1).unwrap();
+    assert_eq!(rx.recv_deadline(past), Ok(1));
+    assert_eq!(rx.recv_deadline(past), Err(RecvTimeoutError::Disconnected));
+    let (tx, rx) = answer();
+    thread::scope(|s| {
+        s.spawn(|| tx.send(1).unwrap());
+        assert_eq!(rx.recv_timeout(long), Ok(1));
+    });
+    let (tx, rx) = answer();
+    thread::scope(|s| {
+        s.spawn(|| tx.send(1).unwrap());
+        let got = block_on(async {
+            select_async! { recv(rx) -> got => got, default(long) => Ok(0) }
+        });
+        assert_eq!(got, Ok(1));
+    });
+}
+
+/// Polls so often, others running in between; then it is dropped, however it stands.
+fn polled<F: Future>(times: u64, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..times {
+        if let Poll::Ready(output) = poll(future.as_mut()) {
+            return Some(output);
+        }
+        thread::yield_now();
+    }
+    None
+}
+
+#[test]
+fn futures_of_every_kind_dropped_at_any_point_lose_nothing() {
+    const N: u64 = 2_000;
+    within(LONG, "futures that are dropped", || {
+        let (tx, rx) = broadcast_waiting(2);
+        let (latest, watcher) = watch(0);
+        let others = rx.clone();
+        thread::scope(|s| {
+            s.spawn(move || {
+                for n in 0..N {
+                    while polled(1 + n % 3, tx.send_async(n)).is_none() {
+                        // Taken while it waited, it is not sent again.
+                        if tx.is_empty() {
+                            break;
+                        }
+                    }
+                    latest.send(n + 1).unwrap();
+                }
+            });
+            let sees_all = |rx: broadcast::Receiver<u64>, seed: u64| {
+                let mut last = None;
+                for turn in seed.. {
+                    match polled(turn % 4, rx.recv_async()) {
+                        Some(Ok(n)) => {
+                            assert!(last <= Some(n), "in the order sent");
+                            last = Some(n);
+                        }
+                        Some(Err(err)) => {
+                            assert_eq!(err, broadcast::RecvError::Disconnected);
+                            break;
+                        }
+                        None => {}
+                    }
+                }
+                assert!(last.is_some());
+            };
+            s.spawn(move || sees_all(rx, 0));
+            s.spawn(move || sees_all(others, 1));
+            s.spawn(move || {
+                let mut last = 0;
+                for turn in 0.. {
+                    match polled(turn % 4, watcher.changed_async()) {
+                        Some(Ok(n)) => {
+                            assert!(n > last, "newer each time");
+                            last = n;
+                        }
+                        Some(Err(RecvError)) => break,
+                        None => {}
+                    }
+                }
+                assert_eq!(last, N, "the last is seen");
+            });
+        });
+        for n in 0..N / 4 {
+            let (tx, rx) = oneshot();
+            let (values, both) = bounded(1);
+            let (quit, quitting) = bounded::<()>(0);
+            let both = or_done(both, quitting);
+            thread::scope(|s| {
+                s.spawn(|| {
+                    tx.send(n).unwrap();
+                    values.send(n).unwrap();
+                    let gone = polled(n % 3, values.closed_async());
+                    assert!(gone.is_none(), "its receiver is there");
+                });
+                let answer = polled(n % 4, rx.recv_async());
+                assert_eq!(answer.unwrap_or_else(|| rx.recv()), Ok(n));
+                let value = polled(n % 3, both.recv_async());
+                assert_eq!(value.unwrap_or_else(|| both.recv()), Ok(n));
+            });
+            drop(quit);
+            assert_eq!(block_on(both.recv_async()), Err(RecvError));
+        }
+    });
 }

@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use rendez_core::block_on::block_on;
@@ -920,6 +921,143 @@ fn a_selectors_dropped_wait_leaves_an_answer_to_the_next() {
         let sender = thread::spawn(move || reply.send(1).unwrap());
         drop(waiting);
         assert_eq!(selector.wait(), (1, Ok(1)));
+        sender.join().unwrap();
+    });
+}
+
+/// Counts its drops.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_permit_delivers_through_a_close() {
+    model(
+        "permit: a close, while a receiver waits for its value",
+        || {
+            let (tx, rx) = bounded(1);
+            let closer = tx.clone();
+            let permit = tx.reserve().unwrap();
+            let a = thread::spawn(move || closer.close());
+            let b = thread::spawn(move || (rx.recv(), rx.recv()));
+            permit.send(7).unwrap();
+            assert!(a.join().unwrap());
+            // It is the end only once no permit is out.
+            assert_eq!(b.join().unwrap(), (Ok(7), Err(RecvError)));
+        },
+    );
+}
+
+#[test]
+fn a_permits_value_meets_the_last_receivers_end() {
+    model("permit: its value against the last receiver's drop", || {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (tx, rx) = bounded(1);
+        let permit = tx.reserve().unwrap();
+        let a = thread::spawn(move || drop(rx));
+        let back = permit.send(Counted(Arc::clone(&drops)));
+        a.join().unwrap();
+        assert_eq!(drops.load(Ordering::Relaxed), usize::from(back.is_ok()));
+        drop(back);
+        assert_eq!(drops.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn a_grant_that_nobody_is_left_to_take_up_drops_its_value() {
+    model(
+        "grant: dropped with the last receiver, against a send",
+        || {
+            let drops = Arc::new(AtomicUsize::new(0));
+            let (tx, rx) = bounded(1);
+            let mut waiting = Box::pin(rx.recv_async());
+            assert!(poll_once(waiting.as_mut()).is_pending());
+            let value = Counted(Arc::clone(&drops));
+            let a = thread::spawn(move || tx.send(value).is_ok());
+            drop(waiting);
+            drop(rx);
+            a.join().unwrap();
+            assert_eq!(drops.load(Ordering::Relaxed), 1);
+        },
+    );
+}
+
+#[test]
+fn a_returned_value_is_received_before_what_came_after_it() {
+    model("grant: dropped against a second value", || {
+        let (tx, rx) = bounded(1);
+        let mut waiting = Box::pin(rx.recv_async());
+        assert!(poll_once(waiting.as_mut()).is_pending());
+        let a = thread::spawn(move || {
+            tx.send(1).unwrap();
+            tx.send(2).unwrap();
+        });
+        drop(waiting);
+        let (first, second) = (rx.recv(), rx.recv());
+        a.join().unwrap();
+        assert_eq!((first, second), (Ok(1), Ok(2)));
+    });
+}
+
+#[test]
+fn futures_of_a_broadcast_that_are_dropped_take_nothing() {
+    model("broadcast: a receive is dropped against a send", || {
+        let (tx, rx) = broadcast_waiting(1);
+        let mut waiting = Box::pin(rx.recv_async());
+        assert!(poll_once(waiting.as_mut()).is_pending());
+        let sender = thread::spawn(move || tx.send(1).unwrap());
+        drop(waiting);
+        assert_eq!(rx.recv(), Ok(1));
+        sender.join().unwrap();
+    });
+    model("broadcast: a send is dropped against a receive", || {
+        let (tx, rx) = broadcast_waiting(1);
+        tx.send(1).unwrap();
+        let mut dropped = Box::pin(tx.send_async(2));
+        assert!(poll_once(dropped.as_mut()).is_pending());
+        let receiver = thread::spawn(move || (rx.recv(), rx.recv()));
+        drop(dropped);
+        tx.send(3).unwrap();
+        drop(tx);
+        let (first, second) = receiver.join().unwrap();
+        assert_eq!(first, Ok(1));
+        assert!(second == Ok(2) || second == Ok(3));
+    });
+}
+
+#[test]
+fn other_waits_that_are_dropped_take_nothing() {
+    model("watch: a wait is dropped against a value", || {
+        let (tx, rx) = watch(0);
+        let mut waiting = Box::pin(rx.changed_async());
+        assert!(poll_once(waiting.as_mut()).is_pending());
+        let sender = thread::spawn(move || tx.send(1).unwrap());
+        drop(waiting);
+        assert_eq!(rx.recv(), Ok(1));
+        sender.join().unwrap();
+    });
+    model("closed: a wait is dropped against a close", || {
+        let (tx, rx) = bounded::<u8>(1);
+        let (mut dropped, mut kept) = (Box::pin(tx.closed_async()), pin!(tx.closed_async()));
+        assert!(poll_once(dropped.as_mut()).is_pending());
+        assert!(poll_once(kept.as_mut()).is_pending());
+        let closer = thread::spawn(move || drop(rx));
+        drop(dropped);
+        block_on(kept);
+        closer.join().unwrap();
+    });
+    model("or_done: a wait is dropped against a value", || {
+        let ((tx, rx), (_quit, quitting)) = (bounded(1), bounded::<()>(1));
+        let both = or_done(rx, quitting);
+        let mut waiting = Box::pin(both.recv_async());
+        assert!(poll_once(waiting.as_mut()).is_pending());
+        let sender = thread::spawn(move || tx.send(1).unwrap());
+        drop(waiting);
+        assert_eq!(both.recv(), Ok(1));
         sender.join().unwrap();
     });
 }
