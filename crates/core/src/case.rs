@@ -292,6 +292,10 @@ impl<C: AsCase> AsCase for Option<C> {
 /// What a set of arms that is made at run time takes: what is a case by itself, or a reference
 /// to whatever may stand as an arm.
 #[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot stand as an arm",
+    label = "neither something that can be waited for nor a reference to it"
+)]
 pub trait IntoArm<'a> {
     /// The case.
     type Arm: Arm + 'a;
