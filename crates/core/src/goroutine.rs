@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::hooks::Bubble;
 use crate::shim::unmodelled::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
-use crate::shim::{Arc, OnceLock, spin_loop};
+use crate::shim::{Arc, OnceLock, is_main_thread, spin_loop};
 
 /// What a goroutine waits for, in the words a dump uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -356,7 +356,7 @@ pub mod coarse {
 
 /// Notes that the goroutine that runs here is parked in a future, until it runs again. A
 /// thread outside any pool keeps no note: what it polls may go to another.
-pub(crate) fn parked(kind: WaitKind, location: &'static Location<'static>) {
+pub fn parked(kind: WaitKind, location: &'static Location<'static>) {
     with_running(|g| g.site.write(kind, location, coarse::now()));
 }
 
@@ -434,14 +434,47 @@ std::thread_local! {
     // What a pool runs here; null outside `run_as`.
     static RUNNING: Cell<*const Goroutine> = const { Cell::new(ptr::null()) };
     // The thread's own identity, from the first time it is asked for.
-    static OWN: OnceCell<Goroutine> = const { OnceCell::new() };
+    static OWN: OnceCell<Own> = const { OnceCell::new() };
 }
 
 // A model's threads share one of the system's: std's statics would give all one identity.
 #[cfg(rendez_loom)]
 crate::shim::thread_local! {
     static RUNNING: Cell<*const Goroutine> = Cell::new(ptr::null());
-    static OWN: OnceCell<Goroutine> = OnceCell::new();
+    static OWN: OnceCell<Own> = OnceCell::new();
+}
+
+/// A thread's own identity.
+enum Own {
+    /// Of the main thread, which others look at.
+    Main(&'static Goroutine),
+    Other(Goroutine),
+}
+
+static MAIN: OnceLock<Goroutine> = OnceLock::new();
+
+impl Own {
+    fn new() -> Self {
+        let of_thread = Goroutine::of_thread();
+        if is_main_thread() && MAIN.get().is_none() {
+            let name = Some("main".into());
+            Self::Main(MAIN.get_or_init(|| of_thread.with_name(name)))
+        } else {
+            Self::Other(of_thread)
+        }
+    }
+
+    fn get(&self) -> &Goroutine {
+        match self {
+            Self::Main(main) => main,
+            Self::Other(other) => other,
+        }
+    }
+}
+
+/// The identity of the program's main thread, once it has had to do with goroutines.
+pub fn of_main_thread() -> Option<&'static Goroutine> {
+    MAIN.get()
 }
 
 /// Runs `f` with the goroutine that runs on this thread. Inside a thread-local
@@ -454,7 +487,7 @@ pub fn with_current<R>(f: impl FnOnce(&Goroutine) -> R) -> R {
     }
     let mut f = Some(f);
     let mut call = |g: &Goroutine| f.take().map(|f| f(g));
-    OWN.try_with(|own| call(own.get_or_init(Goroutine::of_thread)))
+    OWN.try_with(|own| call(own.get_or_init(Own::new).get()))
         .unwrap_or_else(|_| call(&Goroutine::of_thread()))
         .expect("called once")
 }

@@ -4,14 +4,14 @@
 //! name), the run queues (those that have not begun), and on the threads that run them. One
 //! that moves from one to another just then may be found twice, and counts once, or not at
 //! all; in a program that is stuck none moves. Those on other executors are in a registry from
-//! their start to their end.
+//! their start to their end. The main thread keeps its note of where it waits where all can see it.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use rendez_core::goroutine::{Goroutine as Identity, WaitKind, WaitSite};
+use rendez_core::goroutine::{self, Goroutine as Identity, WaitKind, WaitSite};
 use rendez_core::shim::unmodelled::Mutex;
 use rendez_core::shim::{Arc, Weak};
 
@@ -125,10 +125,19 @@ impl Dump {
         pools.iter().for_each(|pool| pool.find(&mut add));
         if elsewhere {
             foreign::for_each(&mut add);
+            add_main(&mut add);
         }
         Self {
             goroutines: found.into_values().collect(),
         }
+    }
+}
+
+/// The main thread, if it waits in one of our primitives.
+fn add_main(add: &mut dyn FnMut(Entry)) {
+    let main = goroutine::of_main_thread();
+    if let Some((main, site)) = main.and_then(|main| Some((main, main.wait_site()?))) {
+        add(Entry::new(main, State::waiting(Some(site))));
     }
 }
 
@@ -186,8 +195,9 @@ impl fmt::Display for State {
 /// Every goroutine that lives, in all pools of the process and on other executors, and where
 /// it waits.
 ///
-/// Followed: Go's goroutine profile and the dump on `SIGQUIT`. Threads that are no goroutines,
-/// `main` for one, are not in it, nor are tasks that other executors were given without us.
+/// Followed: Go's goroutine profile and the dump on `SIGQUIT`. The program's main thread is in
+/// it, named `main`, while it waits in one of our primitives. Other threads that are no
+/// goroutines are not, nor are tasks that other executors were given without us.
 ///
 /// # Examples
 ///

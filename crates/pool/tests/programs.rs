@@ -46,6 +46,24 @@ fn a_panic_is_reported() {
     Pool::global().shutdown();
 }
 
+fn main_waits() {
+    let (tx, rx) = bounded::<()>(0);
+    let looking = go(move || {
+        let waits =
+            |dump: &str| dump.contains("'main' [chan receive at crates/pool/tests/programs.rs:");
+        while !waits(&rendez_pool::dump().to_string()) {
+            std::thread::yield_now();
+        }
+        tx.send(()).unwrap();
+    });
+    rx.recv().unwrap();
+    looking.join().unwrap();
+    assert!(
+        !rendez_pool::dump().to_string().contains("'main'"),
+        "it does not wait"
+    );
+}
+
 /// More closures block than there can be threads: the rest of them wait in a queue.
 fn threads_run_out() {
     let pool = Pool::builder()
@@ -130,6 +148,7 @@ fn no_thread_for_a_while() {
 const PROGRAMS: &[Program] = &[
     ("settings", settings),
     ("a_panic_is_reported", a_panic_is_reported),
+    ("main_waits", main_waits),
     ("threads_run_out", threads_run_out),
     ("no_thread_at_all", no_thread_at_all),
     ("no_thread_for_a_while", no_thread_for_a_while),
@@ -168,6 +187,9 @@ fn main() {
     assert!(report.contains("programs.rs:"), "{text}");
     assert!(report.ends_with(", panicked: at work"), "{text}");
 
+    let (text, status) = Run::default().run("main_waits");
+    assert!(status.success() && text.is_empty(), "{text}");
+
     // Only Linux refuses threads for want of address space.
     if cfg!(target_os = "linux") {
         let told = "rendez: no thread to be had (";
@@ -177,6 +199,8 @@ fn main() {
             ("no_thread_for_a_while", 600),
         ] {
             let run = Run {
+                // With arenas of their own threads take the room that is left at random.
+                env: Some(("MALLOC_ARENA_MAX", "1")),
                 memory: Some(mib << 10),
                 go_on_after: Some(told),
                 ..Run::default()

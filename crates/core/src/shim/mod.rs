@@ -28,6 +28,11 @@ pub fn unique_id() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// Whether this is the program's main thread, or one of that name.
+pub fn is_main_thread() -> bool {
+    !cfg!(rendez_loom) && ::std::thread::current().name() == Some("main")
+}
+
 /// What stays std's and parking_lot's under loom: counters and caches that no waiting
 /// protocol depends on, and whose statics must outlive a model's iteration.
 pub mod unmodelled {
