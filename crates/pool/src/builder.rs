@@ -40,7 +40,8 @@ impl Builder {
     }
 
     /// How many goroutines run at the same time, those that block not counted. Default: the
-    /// processors the process may use, at least two.
+    /// processors the process may use at that moment, at least two; a quota that changes later
+    /// is not followed, see [`set_workers`](crate::Pool::set_workers).
     pub fn workers(mut self, n: usize) -> Self {
         self.workers = Some(n);
         self

@@ -14,7 +14,8 @@ pub enum JoinError {
     /// It panicked, with this payload.
     #[error("goroutine panicked: {}", message(.0))]
     Panicked(Payload),
-    /// It was cancelled before its end, or its pool took no new goroutine.
+    /// It was cancelled before its end, its pool took no new goroutine, or the system gave no
+    /// thread to one that was to have its own.
     #[error("goroutine was cancelled")]
     Cancelled,
 }

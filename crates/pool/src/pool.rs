@@ -54,7 +54,8 @@ impl Drop for Held {
 
 impl Pool {
     /// The pool of [`go`](crate::go) outside any other pool. It has as many workers as the
-    /// process may use processors, at least two, or as many as the environment variable
+    /// process may use processors when it starts (the quota of its control group counted), at
+    /// least two, or as many as the environment variable
     /// `RENDEZ_PROCS` says, as Go's `GOMAXPROCS`. Its threads start with its first
     /// goroutine.
     pub fn global() -> &'static Self {

@@ -48,7 +48,9 @@ impl<'a> Spawner<'a> {
     /// and which ends with it: Go's `runtime.LockOSThread`. For code that depends on its
     /// thread, or changes it. It runs beside the pool's workers.
     ///
-    /// If the system gives no thread it is cancelled, and that is reported once.
+    /// If the system gives no thread the goroutine never runs: its handle gives
+    /// [`JoinError::Cancelled`](crate::JoinError::Cancelled), and the first time that happens
+    /// in a pool the system's reason is written to stderr.
     pub fn own_thread(mut self) -> Self {
         self.own_thread = true;
         self
