@@ -14,11 +14,11 @@
 //! - No user code runs, and none of its values is dropped, under a lock.
 #![allow(unsafe_code)]
 
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use rendez_core::goroutine::{self, Goroutine as Identity};
 use rendez_core::queue::Queue;
@@ -31,6 +31,7 @@ use crate::cells;
 use crate::dump::{Entry, State as Shown};
 use crate::error::{JoinError, Payload};
 use crate::schedule::{Ending, Schedule, TaskResult};
+use crate::scope::Running;
 use crate::state::State;
 use crate::task::{Task, waker};
 
@@ -46,8 +47,10 @@ pub(crate) struct Header {
     pub(crate) vtable: &'static Vtable,
     pub(crate) scheduler: Arc<dyn Schedule>,
     pub(crate) identity: Identity,
-    // Those who wait for the end. The innermost lock of the pool.
+    // Those who wait for the end in a queue. The innermost lock of the pool.
     pub(crate) joiners: Mutex<Queue>,
+    // Who is woken at the end because the handle is awaited: see `state`.
+    pub(crate) awaiting: UnsafeCell<MaybeUninit<Waker>>,
 }
 
 impl Header {
@@ -121,7 +124,7 @@ pub(crate) struct Vtable {
     /// Moves the result out; the caller has set TAKEN, and `out` has room for it.
     pub(crate) take: unsafe fn(NonNull<Header>, out: *mut ()),
     /// Drops the result, or gives the panic that it was; the caller has set TAKEN.
-    pub(crate) discard: unsafe fn(NonNull<Header>) -> Option<Payload>,
+    pub(crate) discard: unsafe fn(NonNull<Header>) -> Option<Unheard>,
     pub(crate) free: unsafe fn(NonNull<Header>),
 }
 
@@ -151,6 +154,7 @@ pub(crate) fn make<B: Body, E: Ending<B::Output>>(
             scheduler,
             identity,
             joiners: Mutex::new(Queue::new()),
+            awaiting: UnsafeCell::new(MaybeUninit::uninit()),
         },
         stage: UnsafeCell::new(Stage::Body(body)),
         ending: UnsafeCell::new(ManuallyDrop::new(ending)),
@@ -160,8 +164,30 @@ pub(crate) fn make<B: Body, E: Ending<B::Output>>(
 
 enum Stage<B: Body> {
     Body(B),
-    Result(Result<B::Output, JoinError>),
+    Output(B::Output),
+    Cancelled,
+    // Rare, and there may be millions of cells.
+    Panic(Box<Unheard>),
     Empty,
+}
+
+/// A panic that nobody has heard of yet.
+pub(crate) struct Unheard {
+    payload: Payload,
+    scope: Option<Arc<Running>>,
+}
+
+impl Unheard {
+    /// Nobody will join: its scope hears of it, or the goroutine's scheduler.
+    pub(crate) fn tell(self, task: &Task) {
+        let left = match self.scope {
+            Some(scope) => scope.keep_panic(self.payload),
+            None => Some(self.payload),
+        };
+        if let Some(payload) = left {
+            task.report(payload);
+        }
+    }
 }
 
 impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
@@ -239,18 +265,32 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
             // SAFETY: the ending is the runner's until it drops it, below.
             unsafe { &mut *ending }.settle(task, result)
         });
+        let ended = match result {
+            Ok(output) => Stage::Output(output),
+            Err(JoinError::Cancelled) => Stage::Cancelled,
+            Err(JoinError::Panicked(payload)) => {
+                let scope = self.ending.with(|ending| {
+                    // SAFETY: as above.
+                    unsafe { &*ending }.scope()
+                });
+                Stage::Panic(Box::new(Unheard { payload, scope }))
+            }
+        };
         self.stage.with_mut(|stage| {
             // SAFETY: RUNNING grants access; the stage is empty.
-            unsafe { *stage = Stage::Result(result) };
+            unsafe { *stage = ended };
         });
         header.scheduler.finished();
         let word = header.state.complete();
+        if word.is_awaited() {
+            task.wake_awaiting();
+        }
         let abandoned = word.is_detached() || word.is_waited() && task.release();
-        if let Some(payload) = abandoned.then(|| task.discard()).flatten() {
+        if let Some(unheard) = abandoned.then(|| task.discard()).flatten() {
             // SAFETY: the ending is the runner's until it drops it, below.
             let left = self
                 .ending
-                .with(|ending| unsafe { &*ending }.unclaimed_panic(payload));
+                .with(|ending| unsafe { &*ending }.unclaimed_panic(unheard.payload));
             if let Some(payload) = left {
                 task.report(payload);
             }
@@ -299,13 +339,12 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
         unsafe { out.cast::<TaskResult<B::Output>>().write(result) };
     }
 
-    unsafe fn discard(header: NonNull<Header>) -> Option<Payload> {
+    unsafe fn discard(header: NonNull<Header>) -> Option<Unheard> {
         // SAFETY: the cell is of our type.
-        let cell = unsafe { header.cast::<Self>().as_ref() };
-        match cell.take_result() {
-            Err(JoinError::Panicked(payload)) => Some(payload),
-            result => {
-                drop_quietly(result);
+        match unsafe { header.cast::<Self>().as_ref() }.take_stage() {
+            Stage::Panic(unheard) => Some(*unheard),
+            stage => {
+                drop_quietly(stage);
                 None
             }
         }
@@ -313,12 +352,18 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
 
     /// Moves the result out; TAKEN was set on the caller's behalf.
     fn take_result(&self) -> TaskResult<B::Output> {
+        match self.take_stage() {
+            Stage::Output(output) => Ok(output),
+            Stage::Cancelled => Err(JoinError::Cancelled),
+            Stage::Panic(unheard) => Err(JoinError::Panicked(unheard.payload)),
+            Stage::Body(_) | Stage::Empty => unreachable!("TAKEN is set over a result"),
+        }
+    }
+
+    fn take_stage(&self) -> Stage<B> {
         self.stage.with_mut(|stage| {
             // SAFETY: TAKEN grants access to the result.
-            match std::mem::replace(unsafe { &mut *stage }, Stage::Empty) {
-                Stage::Result(result) => result,
-                Stage::Body(_) | Stage::Empty => unreachable!("TAKEN is set over a result"),
-            }
+            std::mem::replace(unsafe { &mut *stage }, Stage::Empty)
         })
     }
 

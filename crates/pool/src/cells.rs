@@ -11,29 +11,34 @@
 //! - All memory of a size class has that class's layout, whatever lies in it.
 //! - A list is its thread's alone, or is on the shelf, under its lock. What lies in it belongs
 //!   to nobody else, and begins with the link to the next.
+//!
+//! Under loom every cell is the allocator's, so that no model finds what one before has left;
+//! the lists and the shelf have a model of their own, with batches of one.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
-use rendez_core::shim::unmodelled::Mutex;
+use rendez_core::shim::Mutex;
 
 /// Sizes are rounded up to a multiple of this.
 const GRAIN: usize = 32;
 /// Larger cells than this many grains are left to the allocator.
 const CLASSES: usize = 16;
 /// How many make a batch.
-const BATCH: usize = 128;
+const BATCH: usize = if cfg!(rendez_loom) { 1 } else { 128 };
 /// How many batches of a size lie on the shelf.
-const SHELVED: usize = 16;
+const SHELVED: usize = if cfg!(rendez_loom) { 1 } else { 16 };
 
 /// A piece of memory that is kept.
-struct Link {
+#[derive(Debug)]
+pub struct Link {
     next: *mut Link,
 }
 
 /// So many pieces of memory.
+#[derive(Debug)]
 struct Batch {
     first: *mut Link,
     n: usize,
@@ -43,19 +48,55 @@ struct Batch {
 unsafe impl Send for Batch {}
 
 /// What a thread keeps of one size.
-struct Kept {
+#[derive(Default)]
+#[allow(missing_debug_implementations)]
+pub struct Kept {
     now: Cell<Batch>,
     // Empty or full.
     next: Cell<Batch>,
 }
 
+/// Full batches of one size that are nobody's.
+#[derive(Debug, Default)]
+pub struct Shelf(Mutex<Vec<Batch>>);
+
+#[cfg_attr(rendez_loom, expect(dead_code))]
 struct Thread([Kept; CLASSES]);
 
+#[cfg(not(rendez_loom))]
 std::thread_local! {
     static THREAD: Thread = const { Thread([const { Kept::new() }; CLASSES]) };
 }
 
-static SHELF: [Mutex<Vec<Batch>>; CLASSES] = [const { Mutex::new(Vec::new()) }; CLASSES];
+#[cfg(not(rendez_loom))]
+static SHELF: [Shelf; CLASSES] = [const { Shelf(Mutex::new(Vec::new())) }; CLASSES];
+
+/// Memory of `class` that is kept.
+#[inline]
+fn take(class: usize) -> Option<NonNull<Link>> {
+    #[cfg(rendez_loom)]
+    return None;
+    #[cfg(not(rendez_loom))]
+    THREAD
+        .try_with(|thread| thread.0[class].take(&SHELF[class]))
+        .unwrap_or(None)
+}
+
+/// Keeps memory of `class`; whether it did.
+///
+/// # Safety
+///
+/// As [`Kept::put`].
+#[inline]
+unsafe fn put(memory: NonNull<Link>, class: usize) -> bool {
+    #[cfg(rendez_loom)]
+    return false;
+    #[cfg(not(rendez_loom))]
+    THREAD
+        // SAFETY: as the caller promises.
+        .try_with(|thread| unsafe { thread.0[class].put(memory, &SHELF[class]) })
+        .unwrap_or(false)
+}
 
 /// The class a type's memory is of, if it is of any.
 const fn class<T>() -> Option<usize> {
@@ -77,12 +118,11 @@ pub(crate) fn boxed<T>(value: T) -> NonNull<T> {
     let Some(class) = class::<T>() else {
         return NonNull::from(Box::leak(Box::new(value)));
     };
-    let kept = THREAD.try_with(|thread| thread.0[class].take(class));
-    let memory = kept.ok().flatten().unwrap_or_else(|| {
+    let memory = take(class).unwrap_or_else(|| {
         let layout = layout(class);
         // SAFETY: its size is not zero.
         let memory = NonNull::new(unsafe { alloc(layout) });
-        memory.unwrap_or_else(|| handle_alloc_error(layout))
+        memory.unwrap_or_else(|| handle_alloc_error(layout)).cast()
     });
     let memory = memory.cast::<T>();
     // SAFETY: the memory is nobody else's, and of a class that has room for a `T`.
@@ -104,10 +144,8 @@ pub(crate) unsafe fn free<T>(value: NonNull<T>) {
     // SAFETY: it is the caller's alone.
     unsafe { value.drop_in_place() };
     let memory = value.cast::<Link>();
-    let is_kept = THREAD
-        .try_with(|thread| thread.0[class].put(memory, class))
-        .unwrap_or(false);
-    if !is_kept {
+    // SAFETY: as above, and of this class.
+    if !unsafe { put(memory, class) } {
         // SAFETY: allocated with this layout.
         unsafe { dealloc(memory.as_ptr().cast(), layout(class)) };
     }
@@ -120,12 +158,12 @@ impl Batch {
     };
 
     #[inline]
-    fn pop(&mut self) -> Option<NonNull<u8>> {
+    fn pop(&mut self) -> Option<NonNull<Link>> {
         let first = NonNull::new(self.first)?;
         // SAFETY: what lies in the list begins with a link and is the list's.
         self.first = unsafe { first.as_ref() }.next;
         self.n -= 1;
-        Some(first.cast())
+        Some(first)
     }
 
     #[inline]
@@ -138,6 +176,28 @@ impl Batch {
     }
 }
 
+impl Default for Batch {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl Shelf {
+    fn take(&self) -> Batch {
+        self.0.lock().pop().unwrap_or(Batch::EMPTY)
+    }
+
+    /// Puts a full batch there; gives it back if there is no place left.
+    fn put(&self, full: Batch) -> Batch {
+        let mut batches = self.0.lock();
+        if batches.len() == SHELVED {
+            return full;
+        }
+        batches.push(full);
+        Batch::EMPTY
+    }
+}
+
 impl Kept {
     const fn new() -> Self {
         Self {
@@ -146,11 +206,12 @@ impl Kept {
         }
     }
 
+    /// One of those that are kept here or on the shelf. It is the caller's.
     #[inline]
-    fn take(&self, class: usize) -> Option<NonNull<u8>> {
-        let mut now = self.now.replace(Batch::EMPTY);
+    pub fn take(&self, shelf: &Shelf) -> Option<NonNull<Link>> {
+        let mut now = self.now.take();
         if now.n == 0 {
-            now = self.another(class);
+            now = self.another(shelf);
         }
         let memory = now.pop();
         self.now.set(now);
@@ -158,34 +219,32 @@ impl Kept {
     }
 
     #[cold]
-    fn another(&self, class: usize) -> Batch {
-        let next = self.next.replace(Batch::EMPTY);
-        if next.n > 0 {
-            return next;
-        }
-        SHELF[class].lock().pop().unwrap_or(Batch::EMPTY)
+    fn another(&self, shelf: &Shelf) -> Batch {
+        let next = self.next.take();
+        if next.n > 0 { next } else { shelf.take() }
     }
 
     /// Puts a full batch aside; gives it back if there is no place left.
     #[cold]
-    fn make_room(&self, full: Batch, class: usize) -> Batch {
+    fn make_room(&self, full: Batch, shelf: &Shelf) -> Batch {
         let before = self.next.replace(full);
         if before.n > 0 {
-            let mut shelf = SHELF[class].lock();
-            if shelf.len() == SHELVED {
-                return before;
-            }
-            shelf.push(before);
+            shelf.put(before)
+        } else {
+            before
         }
-        Batch::EMPTY
     }
 
-    /// Whether it is kept.
+    /// Keeps a piece here, or others on the shelf in its place; whether it did.
+    ///
+    /// # Safety
+    ///
+    /// The piece is the caller's, of this size, and has room for a link.
     #[inline]
-    fn put(&self, memory: NonNull<Link>, class: usize) -> bool {
-        let mut now = self.now.replace(Batch::EMPTY);
+    pub unsafe fn put(&self, memory: NonNull<Link>, shelf: &Shelf) -> bool {
+        let mut now = self.now.take();
         if now.n == BATCH {
-            now = self.make_room(now, class);
+            now = self.make_room(now, shelf);
             if now.n == BATCH {
                 self.now.set(now);
                 return false;
@@ -201,17 +260,17 @@ impl Drop for Thread {
     fn drop(&mut self) {
         for (class, kept) in self.0.iter().enumerate() {
             for list in [&kept.now, &kept.next] {
-                let mut list = list.replace(Batch::EMPTY);
+                let mut list = list.take();
                 while let Some(memory) = list.pop() {
                     // SAFETY: allocated with this layout.
-                    unsafe { dealloc(memory.as_ptr(), layout(class)) };
+                    unsafe { dealloc(memory.as_ptr().cast(), layout(class)) };
                 }
             }
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(rendez_loom)))]
 #[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
@@ -245,7 +304,7 @@ mod tests {
                     free(large);
                 }
             }
-            let shelved: usize = SHELF[14].lock().iter().map(|batch| batch.n).sum();
+            let shelved: usize = SHELF[14].0.lock().iter().map(|batch| batch.n).sum();
             assert_eq!(shelved, BATCH * SHELVED);
         };
         let all = make();

@@ -16,6 +16,7 @@ use rendez_core::shim::Arc;
 use rendez_core::shim::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::list::List;
+use crate::live::Account;
 use crate::slot::Slot;
 use crate::stats::{SAMPLE, Stats};
 use crate::task::Task;
@@ -53,6 +54,7 @@ pub(crate) struct Seen {
     asked: AtomicU32,
     // The system's number of the thread that holds it.
     thread: AtomicU32,
+    pub(crate) account: Account,
     pub(crate) stats: Stats,
 }
 
@@ -114,6 +116,7 @@ impl Queues {
             turn: AtomicU64::new(0),
             asked: AtomicU32::new(0),
             thread: AtomicU32::new(0),
+            account: Account::default(),
             stats: Stats::new(),
         });
         let index = self.cores.len();

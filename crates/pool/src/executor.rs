@@ -22,7 +22,7 @@ use crate::foreign::{Slot, Task};
 use crate::join::JoinHandle;
 use crate::pool::{self, Pool};
 use crate::schedule::{Ending, Schedule, spawned_at};
-use crate::scope::{Running, Scope};
+use crate::scope::Scope;
 use crate::shared::Shared;
 
 /// An executor that can run goroutines.
@@ -292,30 +292,10 @@ impl On<'_> {
         G: Goroutine<M>,
         E: Ending<G::Output>,
     {
-        // SAFETY: as the caller promises.
-        unsafe { self.start_in(goroutine, ending, identity, None) }
-    }
-
-    /// As [`start_borrowing`](Self::start_borrowing), in a scope.
-    ///
-    /// # Safety
-    ///
-    /// As there.
-    pub(crate) unsafe fn start_in<M, G, E>(
-        &self,
-        goroutine: G,
-        ending: E,
-        identity: Identity,
-        scope: Option<Arc<Running>>,
-    ) -> JoinHandle<G::Output>
-    where
-        G: Goroutine<M>,
-        E: Ending<G::Output>,
-    {
         match &self.0 {
             Place::Pool(shared) => {
                 // SAFETY: as the caller promises.
-                unsafe { JoinHandle::start_borrowing(shared, goroutine, ending, identity, scope) }
+                unsafe { JoinHandle::start_borrowing(shared, goroutine, ending, identity) }
             }
             Place::Foreign(spawner) => {
                 hooks::switch_point();
@@ -323,7 +303,7 @@ impl On<'_> {
                 let scheduler = Arc::clone(&slot) as Arc<dyn Schedule>;
                 // SAFETY: as the caller promises.
                 let (due, handle) =
-                    unsafe { JoinHandle::make(scheduler, goroutine, ending, identity, scope) };
+                    unsafe { JoinHandle::make(scheduler, goroutine, ending, identity) };
                 due.enter();
                 // A refusal has dropped the task, which the handle tells.
                 let _ = spawner.spawn(Task::new(due, slot));

@@ -1,6 +1,7 @@
 //! The handle of a goroutine, and its end as something a select can wait for.
 #![allow(unsafe_code)]
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -9,17 +10,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use rendez_core::case::{Arm, AsCase, Case, IntoArm, Outcome, Probe, Sealed};
-use rendez_core::goroutine::{Goroutine as Identity, WaitKind};
+use rendez_core::goroutine::{self, Goroutine as Identity, WaitKind};
 use rendez_core::hooks;
 use rendez_core::queue::{Node, Registration};
 use rendez_core::shim::Arc;
-use rendez_core::wait::{self, CaseFuture};
+use rendez_core::wait;
 
 use crate::body::Goroutine;
 use crate::error::JoinError;
 use crate::own_thread::OwnThread;
 use crate::schedule::{Ending, Schedule, TaskResult, spawned_at};
-use crate::scope::Running;
 use crate::shared::Shared;
 use crate::task::Task;
 
@@ -37,14 +37,10 @@ use crate::task::Task;
 /// assert_eq!(a.join().unwrap() + b.join().unwrap(), 3);
 /// ```
 pub struct JoinHandle<T> {
-    // Before the task: a wait under way ends before the handle lets go.
-    waiting: Option<Waiting<T>>,
     task: Task,
-    // Hears of a panic that the handle drops.
-    scope: Option<Arc<Running>>,
+    // Gives a `T`, holds none.
+    _result: PhantomData<fn() -> T>,
 }
-
-type Waiting<T> = Pin<Box<CaseFuture<Finished<Task, T>>>>;
 
 impl<T: Send> JoinHandle<T> {
     /// Starts a goroutine on `shared`'s pool.
@@ -60,7 +56,7 @@ impl<T: Send> JoinHandle<T> {
         E: Ending<T> + 'static,
     {
         // SAFETY: nothing is borrowed.
-        unsafe { Self::start_borrowing(shared, goroutine, ending, identity, None) }
+        unsafe { Self::start_borrowing(shared, goroutine, ending, identity) }
     }
 
     /// Starts a goroutine on a thread of its own.
@@ -73,7 +69,7 @@ impl<T: Send> JoinHandle<T> {
         let own = OwnThread::new(Arc::clone(shared));
         let scheduler = Arc::clone(&own) as Arc<dyn Schedule>;
         // SAFETY: nothing is borrowed.
-        let (due, handle) = unsafe { Self::make(scheduler, goroutine, (), identity, None) };
+        let (due, handle) = unsafe { Self::make(scheduler, goroutine, (), identity) };
         shared.launch_alone(due, &own);
         handle
     }
@@ -88,7 +84,6 @@ impl<T: Send> JoinHandle<T> {
         goroutine: G,
         ending: E,
         identity: Identity,
-        scope: Option<Arc<Running>>,
     ) -> Self
     where
         G: Goroutine<M, Output = T>,
@@ -97,7 +92,7 @@ impl<T: Send> JoinHandle<T> {
         hooks::switch_point();
         let scheduler = Arc::clone(shared) as Arc<dyn Schedule>;
         // SAFETY: as the caller promises.
-        let (due, handle) = unsafe { Self::make(scheduler, goroutine, ending, identity, scope) };
+        let (due, handle) = unsafe { Self::make(scheduler, goroutine, ending, identity) };
         shared.launch(due);
         handle
     }
@@ -112,7 +107,6 @@ impl<T: Send> JoinHandle<T> {
         goroutine: G,
         ending: E,
         identity: Identity,
-        scope: Option<Arc<Running>>,
     ) -> (Task, Self)
     where
         G: Goroutine<M, Output = T>,
@@ -125,9 +119,8 @@ impl<T: Send> JoinHandle<T> {
         // takes or drops it; the handle's type keeps it from outliving what that borrows.
         let (due, task) = unsafe { Task::new(body, ending, scheduler, identity) };
         let handle = Self {
-            waiting: None,
             task,
-            scope,
+            _result: PhantomData,
         };
         (due, handle)
     }
@@ -147,14 +140,11 @@ impl<T> JoinHandle<T> {
     /// assert_eq!(rendez_pool::go(|| "done").join().unwrap(), "done");
     /// ```
     #[track_caller]
-    pub fn join(mut self) -> Result<T, JoinError> {
-        // A poll that was left pending still waits, and would be given the result instead.
-        self.waiting = None;
-        if self.is_spent() {
-            return Err(JoinError::Cancelled);
+    pub fn join(self) -> Result<T, JoinError> {
+        if self.is_finished() {
+            return self.take();
         }
-        let case = Finished::<_, T>::new(&self.task);
-        wait::block_on_case(&case, None, Location::caller())
+        wait::block_on_case(&self.__case(), None, Location::caller())
             .expect("a wait without a deadline ends with its case")
     }
 
@@ -204,55 +194,35 @@ impl<T> JoinHandle<T> {
         self.task.identity().name()
     }
 
-    /// Whether the result was there and has been taken.
-    fn is_spent(&self) -> bool {
-        let word = self.task.word();
-        word.is_done() && !word.is_ready()
+    /// The result of a goroutine that has ended.
+    fn take(&self) -> Result<T, JoinError> {
+        if self.task.try_take_last() {
+            // SAFETY: won just now; the goroutine gives a `T`.
+            unsafe { self.task.take() }
+        } else {
+            Err(JoinError::Cancelled)
+        }
     }
 }
 
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
-    /// # Panics
-    ///
-    /// If polled again after it has given the result.
+    /// Polled again after it has given the result, it gives [`JoinError::Cancelled`].
     #[track_caller]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.waiting.is_none() {
-            if self.task.try_take() {
-                // SAFETY: won just now; the goroutine gives a `T`.
-                return Poll::Ready(unsafe { self.task.take() });
-            }
-            if self.is_spent() {
-                return Poll::Ready(Err(JoinError::Cancelled));
-            }
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        hooks::switch_point();
+        if self.task.await_end(cx.waker()) {
+            goroutine::parked(WaitKind::Join, Location::caller());
+            return Poll::Pending;
         }
-        let location = Location::caller();
-        let this = &mut *self;
-        let waiting = this.waiting.get_or_insert_with(|| {
-            let ended = Finished::new(this.task.clone());
-            Box::pin(CaseFuture::new(ended, location))
-        });
-        let result = std::task::ready!(waiting.as_mut().poll(cx));
-        self.waiting = None;
-        Poll::Ready(result)
+        Poll::Ready(self.take())
     }
 }
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        self.waiting = None;
-        let Some(payload) = self.task.detach() else {
-            return;
-        };
-        let unheard = match &self.scope {
-            Some(scope) => scope.keep_panic(payload),
-            None => Some(payload),
-        };
-        if let Some(payload) = unheard {
-            self.task.report(payload);
-        }
+        self.task.detach();
     }
 }
 
@@ -267,18 +237,22 @@ impl<T> fmt::Debug for JoinHandle<T> {
 }
 
 /// A goroutine's end, as a case: gives the result to one.
-pub struct Finished<R, T> {
-    task: R,
+pub struct Finished<H, T> {
+    handle: H,
     // Gives a `T`, holds none.
     _result: PhantomData<fn() -> T>,
 }
 
-impl<R, T> Finished<R, T> {
-    fn new(task: R) -> Self {
+impl<H: Borrow<JoinHandle<T>>, T> Finished<H, T> {
+    fn new(handle: H) -> Self {
         Self {
-            task,
+            handle,
             _result: PhantomData,
         }
+    }
+
+    fn task(&self) -> &Task {
+        &self.handle.borrow().task
     }
 }
 
@@ -294,41 +268,16 @@ where
 {
     let identity = spawned_at(Location::caller());
     // SAFETY: nothing is borrowed.
-    unsafe { JoinHandle::make(scheduler, goroutine, (), identity, None) }
+    unsafe { JoinHandle::make(scheduler, goroutine, (), identity) }
 }
 
-/// How a case holds its task: by reference or as its owner.
-#[doc(hidden)]
-pub trait Hold {
-    /// The task.
-    fn task(&self) -> &Task;
-}
-
-impl Hold for Task {
-    fn task(&self) -> &Task {
-        self
-    }
-}
-
-impl Hold for &Task {
-    fn task(&self) -> &Task {
-        self
-    }
-}
-
-impl<T> Hold for JoinHandle<T> {
-    fn task(&self) -> &Task {
-        &self.task
-    }
-}
-
-impl<R, T> Sealed for Finished<R, T> {}
+impl<H, T> Sealed for Finished<H, T> {}
 
 // SAFETY: `dequeue` takes the node out of the one queue `enqueue` puts it in, both under
 // its lock, and joiners are claimed under that lock only.
-unsafe impl<R: Hold, T> Case for Finished<R, T> {
+unsafe impl<H: Borrow<JoinHandle<T>>, T> Case for Finished<H, T> {
     fn probe(&self) -> Probe {
-        let word = self.task.task().word();
+        let word = self.task().word();
         Probe {
             ready: word.is_ready(),
             epoch: word.epoch(),
@@ -336,23 +285,23 @@ unsafe impl<R: Hold, T> Case for Finished<R, T> {
     }
 
     fn try_now(&self) -> Option<Outcome> {
-        self.task.task().try_take().then_some(Outcome(0))
+        self.task().try_take().then_some(Outcome(0))
     }
 
     fn enqueue(&self, reg: &Registration<'_>) {
-        self.task.task().enqueue(reg);
+        self.task().enqueue(reg);
     }
 
     fn recheck(&self, reg: &Registration<'_>) {
-        self.task.task().recheck(reg);
+        self.task().recheck(reg);
     }
 
     fn dequeue(&self, node: &Node) {
-        self.task.task().dequeue(node);
+        self.task().dequeue(node);
     }
 
     fn abandon(&self, _: Outcome) {
-        self.task.task().untake();
+        self.task().untake();
     }
 
     fn kind(&self) -> WaitKind {
@@ -360,16 +309,16 @@ unsafe impl<R: Hold, T> Case for Finished<R, T> {
     }
 }
 
-impl<R: Hold, T> Arm for Finished<R, T> {
+impl<H: Borrow<JoinHandle<T>>, T> Arm for Finished<H, T> {
     type Output = TaskResult<T>;
 
     fn finish(&self, _: Outcome) -> TaskResult<T> {
         // SAFETY: the case has won, and the goroutine gives a `T`.
-        unsafe { self.task.task().take() }
+        unsafe { self.task().take() }
     }
 }
 
-impl<R, T> fmt::Debug for Finished<R, T> {
+impl<H, T> fmt::Debug for Finished<H, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Finished").finish_non_exhaustive()
     }
@@ -377,12 +326,12 @@ impl<R, T> fmt::Debug for Finished<R, T> {
 
 impl<T> AsCase for JoinHandle<T> {
     type Case<'a>
-        = Finished<&'a Task, T>
+        = Finished<&'a Self, T>
     where
         T: 'a;
 
-    fn __case(&self) -> Finished<&Task, T> {
-        Finished::new(&self.task)
+    fn __case(&self) -> Finished<&Self, T> {
+        Finished::new(self)
     }
 }
 

@@ -1,18 +1,94 @@
-//! Those who wait for a goroutine's end.
+//! Those who wait for a goroutine's end: threads and arms of selects in a queue, and the
+//! handle, if it is awaited, by a waker of its own.
 //!
-//! Its end serves them once: everybody who only watches is told, and who came first wins the
-//! result. A result that is given back serves the next.
+//! The end serves the queue once: everybody who only watches is told, and who came first wins
+//! the result. A result that is given back serves the next. An awaited handle is only woken,
+//! and takes the result when it is polled: nobody else can wait while it is borrowed for that.
+#![allow(unsafe_code)]
 
+use std::mem::MaybeUninit;
 use std::ptr;
+use std::task::Waker;
 
 use rendez_core::case::Outcome;
 use rendez_core::queue::{Node, Registration};
-use rendez_core::wake::WakeList;
+use rendez_core::wake::{Wake, WakeList};
 
 use crate::state::Word;
 use crate::task::Task;
 
 impl Task {
+    /// Has `waker` woken at the end, in place of the one before. False if that has come. Only
+    /// the handle calls this, by one thread at a time.
+    pub(crate) fn await_end(&self, waker: &Waker) -> bool {
+        let header = self.header();
+        let mut old = None;
+        // One look: the end takes AWAITED away and keeps the slot.
+        let word = header.state.load();
+        if word.is_done() {
+            return false;
+        }
+        if word.is_awaited() {
+            let same = header.awaiting.with(|slot| {
+                // SAFETY: AWAITED was set, by us, and the runner only reads it.
+                unsafe { (*slot).assume_init_ref() }.will_wake(waker)
+            });
+            if same {
+                return !header.state.load().is_done();
+            }
+            old = self.take_awaiting();
+            if old.is_none() {
+                return false;
+            }
+        }
+        // Foreign code, which may panic: nobody is awaiting then.
+        let new = waker.clone();
+        header.awaiting.with_mut(|slot| {
+            // SAFETY: AWAITED is not set, so the slot is the handle's.
+            unsafe { *slot = MaybeUninit::new(new) };
+        });
+        let awaits = header.state.set_awaited();
+        if !awaits {
+            // SAFETY: still ours.
+            drop(unsafe { self.read_awaiting() });
+        }
+        drop(old);
+        awaits
+    }
+
+    /// The handle awaits no more.
+    #[cold]
+    pub(crate) fn stop_awaiting(&self) {
+        drop(self.take_awaiting());
+    }
+
+    /// The handle takes its waker back, if it is not the runner's.
+    fn take_awaiting(&self) -> Option<Waker> {
+        let ours = self.header().state.unset_awaited();
+        // SAFETY: AWAITED was set, and is not any more.
+        ours.then(|| unsafe { self.read_awaiting() })
+    }
+
+    /// The end has come with AWAITED: wakes the handle.
+    #[inline]
+    pub(crate) fn wake_awaiting(&self) {
+        // SAFETY: the step to DONE has granted it to the runner.
+        Wake::Task(unsafe { self.read_awaiting() }).wake();
+    }
+
+    /// Moves the waker out.
+    ///
+    /// # Safety
+    ///
+    /// There is one, and it is the caller's.
+    unsafe fn read_awaiting(&self) -> Waker {
+        // Not changed: the handle may be comparing it.
+        self.header().awaiting.with(|slot| {
+            // SAFETY: as the caller promises.
+            unsafe { (*slot).assume_init_read() }
+        })
+    }
+
     /// Queues a joiner, or lets it win at once.
     pub(crate) fn enqueue(&self, reg: &Registration<'_>) {
         let header = self.header();

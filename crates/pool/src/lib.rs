@@ -36,6 +36,7 @@ mod join;
 mod joiners;
 mod limit;
 mod list;
+mod live;
 mod monitor;
 mod ordered;
 mod os;
@@ -88,10 +89,12 @@ pub use rendez_core::goroutine::WaitKind;
 /// For sibling crates and the models of the parts; not an interface.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::cells::{Kept, Link, Shelf};
     pub use crate::crew::{Cores, Crew};
     pub use crate::executor::On;
     pub use crate::join::goroutine_on;
     pub use crate::limit::Limit;
+    pub use crate::live::{Account, Begun, Live};
     pub use crate::ordered::map;
     pub use crate::schedule::{Ending, Schedule, TaskResult, spawned_at};
     pub use crate::sleep::Sleep;

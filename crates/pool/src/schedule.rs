@@ -3,9 +3,11 @@
 use std::panic::Location;
 
 use rendez_core::goroutine::{self, Goroutine as Identity};
+use rendez_core::shim::Arc;
 
 use crate::error::{JoinError, Payload};
 use crate::registry::Registry;
+use crate::scope::Running;
 use crate::task::Task;
 
 /// What a goroutine gives.
@@ -44,6 +46,11 @@ pub trait Ending<T>: Send {
 
     /// Takes a panic that nobody will join, or gives it back for the scheduler's hook.
     fn unclaimed_panic(&self, payload: Payload) -> Option<Payload>;
+
+    /// The scope that hears of a panic which a handle drops later.
+    fn scope(&self) -> Option<Arc<Running>> {
+        None
+    }
 }
 
 impl<T> Ending<T> for () {

@@ -38,12 +38,14 @@ pub struct Scope<'scope, 'env: 'scope> {
 }
 
 /// What a scope and its goroutines share.
-pub(crate) struct Running {
+#[derive(Debug)]
+pub struct Running {
     count: Countdown,
     // The first panic that no handle took, until the scope has ended.
     panic: Mutex<Panic>,
 }
 
+#[derive(Debug)]
 enum Panic {
     None,
     First(Payload),
@@ -71,6 +73,10 @@ struct InScope(Arc<Running>);
 impl<T> Ending<T> for InScope {
     fn unclaimed_panic(&self, payload: Payload) -> Option<Payload> {
         self.0.keep_panic(payload)
+    }
+
+    fn scope(&self) -> Option<Arc<Running>> {
+        Some(Arc::clone(&self.0))
     }
 }
 
@@ -159,11 +165,10 @@ impl<'scope> Scope<'scope, '_> {
             .add(1)
             .expect("a scope has fewer than 2^32 goroutines");
         let ending = InScope(Arc::clone(&self.running));
-        let running = Some(Arc::clone(&self.running));
         let identity = spawned_at(Location::caller());
         // SAFETY: the ending counts the scope down, which does not end before: see the
         // head of this file.
-        unsafe { (self.executor).start_in(goroutine, ending, identity, running) }
+        unsafe { (self.executor).start_borrowing(goroutine, ending, identity) }
     }
 
     /// How many of its goroutines have not ended.

@@ -1,23 +1,10 @@
-//! What all threads of a pool share, and how its goroutines are counted.
-//!
-//! One word counts the goroutines that have not ended and says whether the pool takes new
-//! ones:
-//!
-//! ```text
-//! | live goroutines (from bit 2) | SHUT | UNHELD |
-//! ```
-//!
-//! - **SHUT**: the pool was shut down; a goroutine started after that is refused.
-//! - **UNHELD**: the last handle is gone. Its goroutines may still start others.
-//! - Whoever brings the count to zero with either flag set, or sets a flag at zero, lets
-//!   the threads end. Counting and looking are one RMW, so no goroutine slips in between.
+//! What all threads of a pool share.
 
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Instant;
 
 use rendez_core::countdown::{Countdown, Zero};
 use rendez_core::goroutine::{Goroutine as Identity, WaitKind};
-use rendez_core::shim::atomic::{AtomicUsize, Ordering};
 use rendez_core::shim::{Arc, OnceLock, Weak};
 use rendez_core::wait;
 
@@ -26,6 +13,7 @@ use crate::crew::{Cores, Crew};
 use crate::dump::{Dump, Entry};
 use crate::error::Payload;
 use crate::limit::Limit;
+use crate::live::{Begun, Live};
 use crate::own_thread::OwnThread;
 use crate::registry::{Glimpses, Registry};
 use crate::sleep::Sleep;
@@ -35,10 +23,6 @@ use crate::threads::{Config, Threads};
 use crate::watch::Watch;
 use crate::worker::Why;
 use crate::{list, monitor, worker};
-
-const UNHELD: usize = 1;
-const SHUT: usize = 1 << 1;
-const ONE: usize = 1 << 2;
 
 /// What a pool does with a panic that nobody joins.
 pub(crate) type OnPanic = Arc<dyn Fn(&Identity, Payload) + Send + Sync>;
@@ -70,9 +54,8 @@ pub(crate) struct Shared {
     // What threads without a core count.
     pub(crate) stats: Stats,
     epoch: Instant,
-    // See the head of the file.
-    live: AtomicUsize,
-    // At zero once the last goroutine has ended after SHUT or UNHELD.
+    live: Live,
+    // At zero once the last goroutine has ended of a pool that was shut or let go.
     drained: Countdown,
     no_thread: OnceLock<()>,
     // To be handed to new threads.
@@ -96,7 +79,7 @@ impl Shared {
             glimpses: Glimpses::default(),
             stats: Stats::new(),
             epoch: Instant::now(),
-            live: AtomicUsize::new(0),
+            live: Live::new(),
             drained: Countdown::new(1, WaitKind::WaitGroup),
             no_thread: OnceLock::new(),
             this: this.clone(),
@@ -128,6 +111,7 @@ impl Shared {
             // Whoever comes free, or queues more, finds them in the shared queue.
             core.give_away(&self.queues);
             core.searching = false;
+            self.settle(&core);
             let _ = self.sleep.idle(core, searching, || false);
             // Nobody may come free: the monitor tries again.
             self.begin_watch();
@@ -170,6 +154,7 @@ impl Shared {
     #[cold]
     pub(crate) fn retire(&self, mut core: Box<Core>) {
         core.give_away(&self.queues);
+        self.settle(&core);
         let searching = std::mem::take(&mut core.searching);
         self.crew.retire(core, self);
         if searching {
@@ -191,8 +176,7 @@ impl Shared {
 
     /// Starts a goroutine, unless the pool takes none: then it ends at once, cancelled.
     pub(crate) fn launch(&self, task: Task) {
-        let refused = self.live.fetch_add(ONE, Ordering::Relaxed) & SHUT != 0;
-        if refused {
+        if worker::with_account(self, |mine| self.live.begin(mine)) == Begun::Refused {
             task.refuse();
             task.run(self);
         } else {
@@ -241,8 +225,7 @@ impl Shared {
 
     /// Starts a goroutine on a thread of its own.
     pub(crate) fn launch_alone(&self, task: Task, own: &Arc<OwnThread>) {
-        let refused = self.live.fetch_add(ONE, Ordering::Relaxed) & SHUT != 0;
-        if refused {
+        if worker::with_account(self, |mine| self.live.begin(mine)) == Begun::Refused {
             task.refuse();
             task.run(&**own);
             return;
@@ -295,25 +278,34 @@ impl Shared {
 
     /// A goroutine has ended.
     pub(crate) fn one_less(&self) {
-        // ORDERING: Release, so that who sees the count at zero sees what they did.
-        let before = self.live.fetch_sub(ONE, Ordering::AcqRel);
-        if before / ONE == 1 && before % ONE != 0 {
+        if worker::with_account(self, |mine| self.live.end(mine)) {
+            self.drain();
+        }
+    }
+
+    /// A core will lie idle or go out of service.
+    pub(crate) fn settle(&self, core: &Core) {
+        if self.live.settle(&core.seen.account) {
             self.drain();
         }
     }
 
     /// Takes no new goroutine.
     pub(crate) fn shut_down(&self) {
-        self.close(SHUT);
+        if self.live.shut() {
+            self.drain();
+        }
     }
 
     pub(crate) fn is_shut_down(&self) -> bool {
-        self.live.load(Ordering::Acquire) & SHUT != 0
+        self.live.is_shut()
     }
 
     /// Its last handle is gone.
     pub(crate) fn let_go(&self) {
-        self.close(UNHELD);
+        if self.live.let_go() {
+            self.drain();
+        }
     }
 
     /// Waits until its goroutines and then its threads have ended, after it was shut down.
@@ -329,13 +321,6 @@ impl Shared {
             .is_some()
     }
 
-    /// The threads end with the last goroutine.
-    fn close(&self, flag: usize) {
-        if self.live.fetch_or(flag, Ordering::AcqRel) / ONE == 0 {
-            self.drain();
-        }
-    }
-
     #[cold]
     fn drain(&self) {
         // More than one may come here, each after a count of zero: the first is enough.
@@ -344,7 +329,8 @@ impl Shared {
     }
 
     pub(crate) fn n_live(&self) -> usize {
-        self.live.load(Ordering::Acquire) / ONE
+        self.live
+            .count(|| self.queues.cores.iter().map(|core| &core.account))
     }
 }
 

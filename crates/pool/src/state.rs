@@ -1,7 +1,7 @@
 //! A goroutine's state word and its named transitions.
 //!
 //! ```text
-//! | untakes (bits 8-31) | DETACHED | TAKEN | WAITED | DONE | CANCELLED | RUNNING | SCHEDULED |
+//! | untakes (bits 8-31) | AWAITED | DETACHED | TAKEN | WAITED | DONE | CANCELLED | RUNNING | SCHEDULED |
 //!
 //! born SCHEDULED ──start──▶ RUNNING ──park──▶ idle ──wake──▶ SCHEDULED
 //!                             │  ▲─────woken meanwhile: park says so, and it is queued again
@@ -16,6 +16,9 @@
 //!   the goroutine and the drop of its handle. One word orders the two, so exactly one does.
 //! - **SCHEDULED** is set by whoever puts it into a run queue; so it is in one at most.
 //! - **WAITED** says that somebody may stand in the queue of those who wait for the end.
+//! - **AWAITED** says that the handle's waker lies in the cell. The handle sets it, and takes
+//!   it back to change the waker, only while not DONE; the step to DONE takes it away and
+//!   with it grants the waker to the runner.
 
 use rendez_core::shim::atomic::{AtomicU32, Ordering};
 
@@ -26,6 +29,7 @@ const DONE: u32 = 1 << 3;
 const WAITED: u32 = 1 << 4;
 const TAKEN: u32 = 1 << 5;
 const DETACHED: u32 = 1 << 6;
+const AWAITED: u32 = 1 << 7;
 const UNTAKE: u32 = 1 << 8;
 
 /// The word.
@@ -54,6 +58,9 @@ impl Word {
     }
     pub(crate) fn is_detached(self) -> bool {
         self.0 & DETACHED != 0
+    }
+    pub(crate) fn is_awaited(self) -> bool {
+        self.0 & AWAITED != 0
     }
     /// Whether there is a result to be taken.
     pub(crate) fn is_ready(self) -> bool {
@@ -99,9 +106,40 @@ impl State {
         before & (SCHEDULED | RUNNING | DONE) == 0
     }
 
-    /// The runner has stored the result.
+    /// The runner has stored the result. If the handle's waker was there it is the runner's.
     pub(crate) fn complete(&self) -> Word {
-        Word(self.0.fetch_xor(RUNNING | DONE, Ordering::AcqRel))
+        // ORDERING: Acquire pairs with the Release in `set_awaited`, for the waker.
+        let ended = |word| Some((word ^ (RUNNING | DONE)) & !AWAITED);
+        let before = self
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, ended);
+        Word(before.unwrap_or_else(|word| word))
+    }
+
+    /// The handle has put its waker there. False if the goroutine has ended: nobody will
+    /// wake it.
+    pub(crate) fn set_awaited(&self) -> bool {
+        let waits = |word| (word & DONE == 0).then_some(word | AWAITED);
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, waits)
+            .is_ok()
+    }
+
+    /// The handle takes its waker back. False if the goroutine has ended: it is the runner's.
+    pub(crate) fn unset_awaited(&self) -> bool {
+        let waits_no_more = |word| (word & DONE == 0).then_some(word & !AWAITED);
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, waits_no_more)
+            .is_ok()
+    }
+
+    /// The handle wins the result, if it is there, and needs no more of it: as
+    /// [`take`](Self::take) and [`detach`](Self::detach).
+    pub(crate) fn take_last(&self) -> bool {
+        let wins = |word| Word(word).is_ready().then_some(word | TAKEN | DETACHED);
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, wins)
+            .is_ok()
     }
 
     /// Wins the result if it is there.

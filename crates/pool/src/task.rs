@@ -18,7 +18,7 @@ use rendez_core::shim::Arc;
 use rendez_core::shim::atomic::{Ordering, fence};
 
 use crate::body::Body;
-use crate::cell::{self, Header};
+use crate::cell::{self, Header, Unheard};
 use crate::dump::Entry;
 use crate::error::Payload;
 use crate::schedule::{Ending, Schedule, TaskResult};
@@ -190,17 +190,31 @@ impl Task {
         }
     }
 
-    /// The handle goes: nobody will join. Gives the panic that nobody will hear of.
-    pub(crate) fn detach(&self) -> Option<Payload> {
-        if self.header().state.detach().is_ready() {
-            self.discard()
-        } else {
-            None
+    /// As [`try_take`](Self::try_take), by the handle, which will not
+    /// [detach](Self::detach) any more.
+    pub(crate) fn try_take_last(&self) -> bool {
+        self.header().state.take_last()
+    }
+
+    /// The handle goes: nobody will join. A panic that nobody will hear of is told.
+    pub(crate) fn detach(&self) {
+        let state = &self.header().state;
+        if state.load().is_detached() {
+            return;
+        }
+        let word = state.detach();
+        if word.is_awaited() {
+            self.stop_awaiting();
+        }
+        if word.is_ready() {
+            if let Some(unheard) = self.discard() {
+                unheard.tell(self);
+            }
         }
     }
 
     /// Drops the result if nobody has taken it, or gives the panic that it was.
-    pub(crate) fn discard(&self) -> Option<Payload> {
+    pub(crate) fn discard(&self) -> Option<Unheard> {
         self.header().state.take().then(|| {
             // SAFETY: TAKEN was set by us.
             unsafe { (self.header().vtable.discard)(self.0) }
@@ -232,8 +246,10 @@ impl Clone for Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        // ORDERING: as Arc's: every use of the cell happens before its end.
-        if self.header().refs.fetch_sub(1, Ordering::Release) == 1 {
+        // ORDERING: as Arc's: every use of the cell happens before its end. One reference is
+        // ours, and only who has one makes another.
+        let refs = &self.header().refs;
+        if refs.load(Ordering::Acquire) == 1 || refs.fetch_sub(1, Ordering::Release) == 1 {
             fence(Ordering::Acquire);
             // SAFETY: the last reference is gone; the vtable is that of the cell's type.
             unsafe { (self.header().vtable.free)(self.0) }

@@ -24,6 +24,7 @@ use rendez_core::shim::{Arc, multicore, spin_loop};
 
 use crate::cell::{enter_running, is_polling};
 use crate::core::{Core, RETIRE};
+use crate::live::Account;
 use crate::os;
 use crate::registry::Registry;
 use crate::schedule::Schedule;
@@ -78,6 +79,21 @@ pub(crate) fn is_of(shared: &Shared) -> bool {
                 .is_some_and(|w| std::ptr::eq(&*w.shared, shared))
         })
         .unwrap_or(false)
+}
+
+/// Runs `f` with the account of the core the calling thread holds, if it is one of
+/// `shared`'s.
+#[inline]
+pub(crate) fn with_account<R>(shared: &Shared, f: impl Fn(Option<&Account>) -> R) -> R {
+    let mine = WORKER.try_with(|worker| {
+        let worker = worker.borrow();
+        let worker = worker
+            .as_ref()
+            .filter(|w| std::ptr::eq(&*w.shared, shared))?;
+        let core = worker.core.borrow();
+        Some(f(Some(&core.as_ref()?.seen.account)))
+    });
+    mine.ok().flatten().unwrap_or_else(|| f(None))
 }
 
 /// What became of a goroutine pushed to the calling thread's own queue.
@@ -295,6 +311,7 @@ impl Worker {
             shared.retire(core);
             return false;
         }
+        shared.settle(&core);
         let searching = std::mem::take(&mut core.searching);
         match shared
             .sleep

@@ -4,6 +4,10 @@
 //! Loom cannot see into crossbeam's deques; a queue under a lock stands in for them.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+#[path = "loom/cells.rs"]
+mod cells;
+#[path = "loom/live.rs"]
+mod live;
 #[path = "loom/workers.rs"]
 mod workers;
 
@@ -14,7 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use rendez_core::goroutine::Goroutine as Identity;
-use rendez_core::shim::atomic::{AtomicUsize, Ordering};
+use rendez_core::shim::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rendez_core::shim::{Mutex, model, thread};
 use rendez_pool::__private::{Schedule, Task, goroutine_on};
 use rendez_pool::{JoinError, Payload, Spawn, SpawnError, SpawnExt};
@@ -123,6 +127,142 @@ fn two_wakes_make_it_due_once() {
         assert!(queue.run_one());
         assert!(!queue.run_one(), "it was queued once");
         assert_eq!(handle.join().unwrap(), 5);
+    });
+}
+
+/// As a pool does, it looks whom to tell after it has queued a goroutine.
+struct Teller {
+    // Outlives it, as a pool's threads do.
+    due: Arc<Mutex<VecDeque<Task>>>,
+    gone: Arc<AtomicBool>,
+}
+
+impl Schedule for Teller {
+    fn schedule(&self, task: Task) {
+        let gone = Arc::clone(&self.gone);
+        self.due.lock().push_back(task);
+        assert!(!gone.load(Ordering::Acquire), "freed while it was at work");
+    }
+    fn reschedule(&self, task: Task) {
+        self.schedule(task);
+    }
+    fn finished(&self) {}
+    fn unclaimed_panic(&self, _: &Identity, _: Payload) {}
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        self.gone.store(true, Ordering::Release);
+    }
+}
+
+#[test]
+fn a_wake_that_hands_its_reference_over_keeps_the_scheduler() {
+    model("task: handed-over wake against the end", || {
+        let due = Arc::new(Mutex::new(VecDeque::new()));
+        let gone = Arc::new(AtomicBool::new(false));
+        let teller = Arc::new(Teller {
+            due: Arc::clone(&due),
+            gone: Arc::clone(&gone),
+        });
+        let queue = Queue::default();
+        let (future, waker, dropped) = twice();
+        // The cell alone keeps the teller, and the waker alone the cell.
+        let (task, handle) = goroutine_on(teller as _, future);
+        task.run(&queue);
+        drop(handle);
+        let waker = take_waker(&waker).expect("it has been polled");
+        let waking = thread::spawn(move || waker.wake());
+        let mut due_now = None;
+        while due_now.is_none() {
+            due_now = due.lock().pop_front();
+            thread::yield_now();
+        }
+        due_now.expect("just found").run(&queue);
+        waking.join().unwrap();
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+        assert!(gone.load(Ordering::Relaxed), "everything is freed");
+    });
+}
+
+/// Counts its wakes.
+struct Wakes(AtomicUsize);
+
+impl std::task::Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
+fn wakes() -> (Arc<Wakes>, Waker) {
+    let wakes = Arc::new(Wakes(AtomicUsize::new(0)));
+    (Arc::clone(&wakes), Waker::from(wakes))
+}
+
+#[test]
+fn an_awaited_handle_is_woken_or_sees_the_end() {
+    model("task: end against an awaited handle", || {
+        let queue = Arc::new(Queue::default());
+        let (task, mut handle) = goroutine_on(Arc::clone(&queue) as _, || 7);
+        let runner = thread::spawn(move || task.run(&*queue));
+        let (n_wakes, waker) = wakes();
+        let poll = Pin::new(&mut handle).poll(&mut Context::from_waker(&waker));
+        if poll.is_pending() {
+            runner.join().unwrap();
+            assert_eq!(n_wakes.0.load(Ordering::Acquire), 1);
+            assert_eq!(handle.join().unwrap(), 7);
+        } else {
+            runner.join().unwrap();
+        }
+        drop(waker);
+        assert_eq!(Arc::strong_count(&n_wakes), 1, "no waker is left");
+    });
+}
+
+#[test]
+fn an_awaited_handle_that_moves_to_another_task_wakes_that() {
+    model("task: end against two tasks that await", || {
+        let queue = Arc::new(Queue::default());
+        let (task, mut handle) = goroutine_on(Arc::clone(&queue) as _, || 7);
+        let runner = thread::spawn(move || task.run(&*queue));
+        let (n_first, first) = wakes();
+        let (n_second, second) = wakes();
+        let mut poll = |waker| {
+            Pin::new(&mut handle)
+                .poll(&mut Context::from_waker(waker))
+                .is_pending()
+        };
+        let pending = poll(&first) && poll(&second);
+        runner.join().unwrap();
+        if pending {
+            assert_eq!(n_first.0.load(Ordering::Acquire), 0, "it awaits no more");
+            assert_eq!(n_second.0.load(Ordering::Acquire), 1);
+            assert_eq!(handle.join().unwrap(), 7);
+        }
+        drop((first, second));
+        assert_eq!(
+            Arc::strong_count(&n_first) + Arc::strong_count(&n_second),
+            2
+        );
+    });
+}
+
+#[test]
+fn an_awaited_handle_that_is_dropped_leaves_no_waker() {
+    model("task: end against the drop of an awaited handle", || {
+        let queue = Arc::new(Queue::default());
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let result = Counted(Arc::clone(&dropped));
+        let (task, mut handle) = goroutine_on(Arc::clone(&queue) as _, move || result);
+        let (n_wakes, waker) = wakes();
+        let poll = Pin::new(&mut handle).poll(&mut Context::from_waker(&waker));
+        assert!(poll.is_pending());
+        let runner = thread::spawn(move || task.run(&*queue));
+        drop(handle);
+        runner.join().unwrap();
+        drop(waker);
+        assert_eq!(Arc::strong_count(&n_wakes), 1, "no waker is left");
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
     });
 }
 
