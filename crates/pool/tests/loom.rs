@@ -173,13 +173,14 @@ fn a_wake_that_hands_its_reference_over_keeps_the_scheduler() {
         drop(handle);
         let waker = take_waker(&waker).expect("it has been polled");
         let waking = thread::spawn(move || waker.wake());
-        let mut due_now = None;
-        while due_now.is_none() {
-            due_now = due.lock().pop_front();
-            thread::yield_now();
-        }
-        due_now.expect("just found").run(&queue);
+        // As soon as it is queued, or when the wake is over.
+        let run = || {
+            let task = due.lock().pop_front();
+            task.map(|task| task.run(&queue))
+        };
+        let ran = run().is_some();
         waking.join().unwrap();
+        assert_eq!(run().is_some(), !ran, "it was queued once");
         assert_eq!(dropped.load(Ordering::Relaxed), 1);
         assert!(gone.load(Ordering::Relaxed), "everything is freed");
     });
