@@ -108,6 +108,8 @@ fn no_panic_wherever_it_happens_costs_a_worker() {
         let still_works = |n| {
             assert_eq!(pool.go(|| 1).join().unwrap(), 1);
             assert_eq!(pool.go(async { 2 }).join().unwrap(), 2);
+            // A panic that is slow to print has its worker replaced, so it may be told late.
+            until(|| told.load(Ordering::SeqCst) >= n);
             assert_eq!(told.load(Ordering::SeqCst), n);
         };
         // In the hook, in the drop of the payload, for both kinds.
