@@ -9,6 +9,7 @@ mod checks;
 mod conformance;
 mod loom;
 mod metadata;
+mod sanitize;
 mod shell;
 mod soak;
 mod tidy;
@@ -28,6 +29,7 @@ usage: cargo xtask <command>
   conformance [FILE]...    crossbeam-channel's own tests against rendez-select
   soak [--minutes N] [-p CRATE]...
                            the randomized tests of all crates for an hour, or N minutes
+  sanitize                 the tests under AddressSanitizer; needs a nightly compiler
   bench [--only AREA,…] [--with PEER,…] [--go] [--cpu0] [--runs N] [--list] [FILTER]...
                            ours beside the peers: see crates/bench/README.md
   fmt | clippy | doc | bench-check | package | msrv
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         ("bench", rest) => bench::run(rest),
         ("soak", rest) => soak::run(rest),
         ("conformance", rest) => conformance::run(rest),
+        ("sanitize", []) => sanitize::run_all(),
         ("ci", []) => ci(),
         (name, []) => match CHECKS.iter().find(|(n, _)| *n == name) {
             Some((_, check)) => check(),

@@ -45,6 +45,9 @@ impl Run<'_> {
                 let mut shell = Command::new("sh");
                 let script = format!("ulimit -v {kib} && exec \"$0\"");
                 shell.args(["-c", &script]).arg(me);
+                // Else glibc gives each of its first threads 64 MiB of addresses, or of
+                // what is left of them: by chance all.
+                shell.env("MALLOC_ARENA_MAX", "1");
                 shell
             }
         };
