@@ -38,6 +38,8 @@ use crate::shim::{UnsafeCell, multicore, spin_loop, thread};
 const LOCKED: u64 = 1;
 
 /// A value guarded by one bit of a word. See the file's head.
+// In this order: who takes the lock is at the beginning of the value next.
+#[repr(C)]
 pub struct WordLock<T> {
     word: AtomicU64,
     #[cfg(rendez_loom)]
@@ -91,6 +93,27 @@ impl<T> WordLock<T> {
             #[cfg(rendez_loom)]
             _gate: Some(gate),
         }
+    }
+
+    /// Takes the lock if nobody holds it and the owner's bits are `wanted`. Who asks again
+    /// should do so by [`lock`](Self::lock), which stays away from a lock that is taken.
+    #[inline]
+    pub fn lock_if(&self, wanted: impl FnOnce(u64) -> bool) -> Option<WordGuard<'_, T>> {
+        #[cfg(rendez_loom)]
+        let gate = self.gate.lock();
+        let word = self.word.load(Ordering::Relaxed);
+        if word & LOCKED != 0 || !wanted(word) {
+            return None;
+        }
+        self.word
+            .compare_exchange(word, word | LOCKED, Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
+        Some(WordGuard {
+            lock: self,
+            word,
+            #[cfg(rendez_loom)]
+            _gate: Some(gate),
+        })
     }
 
     /// As [`lock`](Self::lock), by the bit alone.

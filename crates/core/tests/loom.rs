@@ -612,8 +612,7 @@ fn a_bit_of_a_word_guards_its_value_and_publishes_the_other_bits() {
     model("core: a bit of a word is a lock", || {
         const COUNT: u64 = 2;
         let lock = Arc::new(WordLock::new(0, 0_u64));
-        let add = |lock: &WordLock<u64>| {
-            let mut value = lock_word(lock);
+        let add = |mut value: WordGuard<'_, u64>| {
             // The word always says what the value is, to its holder.
             assert_eq!(value.word() / COUNT, *value);
             *value += 1;
@@ -622,11 +621,15 @@ fn a_bit_of_a_word_guards_its_value_and_publishes_the_other_bits() {
         };
         let other = {
             let lock = Arc::clone(&lock);
-            thread::spawn(move || add(&lock))
+            thread::spawn(move || {
+                add(lock_word(&lock));
+                // Only if it is free, and the other has been here.
+                lock.lock_if(|word| word == 2 * COUNT).map(add).is_some()
+            })
         };
-        add(&lock);
-        other.join().unwrap();
-        assert_eq!(*lock_word(&lock), 2);
-        assert_eq!(lock.peek(), 2 * COUNT);
+        add(lock_word(&lock));
+        let n = 2 + u64::from(other.join().unwrap());
+        assert_eq!(*lock_word(&lock), n);
+        assert_eq!(lock.peek(), n * COUNT);
     });
 }

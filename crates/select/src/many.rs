@@ -14,7 +14,7 @@ use rendez_core::hooks;
 use rendez_core::wait::{self, CaseFuture};
 
 use crate::chan::Chan;
-use crate::chan::ops::SendSlot;
+use crate::chan::send::SendSlot;
 use crate::error::{RecvError, SendError};
 use crate::receiver::{Receiver, RecvFuture, Source};
 use crate::sender::Sender;

@@ -10,7 +10,7 @@ use rendez_core::case::{Case, Outcome};
 use rendez_core::wait::{Only, Order, Pending};
 
 use crate::chan::Chan;
-use crate::chan::ops::Offer;
+use crate::chan::send::Offer;
 use crate::chan::state::PERMIT;
 use crate::error::SendError;
 use crate::sender::Sender;

@@ -17,7 +17,7 @@ use rendez_core::wait::{self, CaseFuture};
 use rendez_core::{clock, hooks};
 
 use crate::chan::Chan;
-use crate::chan::ops::{Recv, RecvSlot, TryRecv};
+use crate::chan::recv::{Recv, RecvSlot, TryRecv};
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::forms::receiver_arm;
 
@@ -58,6 +58,7 @@ impl<T> Receiver<T> {
     /// [`TryRecvError::Empty`] if there is nothing now, at capacity 0 if nobody is
     /// sending; [`TryRecvError::Disconnected`] if there will never be anything.
     #[track_caller]
+    #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         hooks::switch_point();
         match &self.source {
@@ -88,6 +89,7 @@ impl<T> Receiver<T> {
     ///
     /// [`RecvError`] if the channel is empty, and closed or without senders.
     #[track_caller]
+    #[inline]
     pub fn recv(&self) -> Result<T, RecvError> {
         match self.recv_by(|| None, Location::caller()) {
             Ok(value) => Ok(value),

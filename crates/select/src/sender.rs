@@ -16,7 +16,7 @@ use rendez_core::wait::{self, CaseFuture};
 use rendez_core::{clock, hooks};
 
 use crate::chan::Chan;
-use crate::chan::ops::{Offer, SendSlot, TrySend};
+use crate::chan::send::{Offer, SendSlot, TrySend};
 use crate::error::{SendError, SendTimeoutError, TrySendError};
 use crate::permit::Permit;
 
@@ -48,6 +48,7 @@ impl<T> Sender<T> {
     /// # Errors
     ///
     /// [`TrySendError`], with the value.
+    #[inline]
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         hooks::switch_point();
         self.chan.try_send(value).map_err(|e| match e {
@@ -73,6 +74,7 @@ impl<T> Sender<T> {
     /// assert_eq!(tx.send("b").unwrap_err().0, "b");
     /// ```
     #[track_caller]
+    #[inline]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         hooks::switch_point();
         match self.chan.try_send(value) {

@@ -15,7 +15,7 @@ use rendez_core::shim::Arc;
 use rendez_core::wait::CaseFuture;
 
 use crate::chan::Chan;
-use crate::chan::ops::SendSlot;
+use crate::chan::send::SendSlot;
 use crate::error::SendError;
 use crate::sender::Sender;
 

@@ -6,11 +6,13 @@
 //! issued before the operation that caused it returns, and never under the lock; and no
 //! value is dropped under it.
 
-pub(crate) mod ops;
+mod queueing;
+pub(crate) mod recv;
+mod ring;
+pub(crate) mod send;
 pub(crate) mod slot;
 pub(crate) mod state;
 
-use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -21,6 +23,7 @@ use rendez_core::shim::atomic::AtomicUsize;
 use rendez_core::shim::thread;
 use rendez_core::wake::WakeList;
 
+use ring::Ring;
 use state::State;
 
 // Bit 0 is the lock's.
@@ -71,7 +74,10 @@ impl<T> Chan<T> {
 
     #[inline]
     pub(crate) fn lock(&self) -> Locked<'_, T> {
-        Locked::of(self.state.lock_among(|| self.company()))
+        Locked {
+            state: self.state.lock_among(|| self.company()),
+            wakes: WakeList::new(),
+        }
     }
 
     /// Where values pass in batches, who is left alone gets more done.
@@ -83,13 +89,18 @@ impl<T> Chan<T> {
         }
     }
 
-    /// Locks; says whether nobody is queued and nothing has ended. What then changes the
-    /// buffer alone ends with [`mirror_plain`].
+    /// Locks, if nobody holds the lock, `ready` is mirrored, nobody is queued and nothing has
+    /// ended. What then changes the buffer alone ends with [`mirror_plain`].
     #[inline]
-    pub(crate) fn lock_plain(&self) -> (WordGuard<'_, State<T>>, bool) {
-        let state = self.state.lock_among(|| self.company());
-        let plain = state.word() & (QUEUED | ENDED) == 0;
-        (state, plain)
+    fn lock_plain(&self, ready: u64) -> Option<WordGuard<'_, State<T>>> {
+        self.state
+            .lock_if(|word| word & (ready | QUEUED | ENDED) == ready)
+    }
+
+    /// Locks, if nobody holds the lock and nothing has ended.
+    #[inline]
+    fn lock_unended(&self) -> Option<WordGuard<'_, State<T>>> {
+        self.state.lock_if(|word| word & ENDED == 0)
     }
 
     #[inline]
@@ -141,7 +152,7 @@ impl<T> Chan<T> {
 
 /// Drops each value. Should one's drop panic, that goes on and those behind it leak, as
 /// crossbeam's do; but not while the thread is unwinding already, which that would abort.
-fn drop_all<T>(values: VecDeque<T>) {
+fn drop_all<T>(values: Ring<T>) {
     let mut values = ManuallyDrop::new(values);
     while let Some(value) = values.pop_front() {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
@@ -162,15 +173,7 @@ pub(crate) struct Locked<'a, T> {
     wakes: WakeList,
 }
 
-impl<'a, T> Locked<'a, T> {
-    #[inline]
-    pub(crate) fn of(state: WordGuard<'a, State<T>>) -> Self {
-        Self {
-            state,
-            wakes: WakeList::new(),
-        }
-    }
-
+impl<T> Locked<'_, T> {
     /// State and wakes, for the moves that need both.
     #[inline]
     pub(crate) fn parts(&mut self) -> (&mut State<T>, &mut WakeList) {
@@ -213,19 +216,18 @@ impl<T> Drop for Locked<'_, T> {
     }
 }
 
-/// Mirrors a state in which nobody is queued and nothing has ended.
+/// Mirrors what is ready in a state in which nobody is queued and nothing has ended.
 #[inline]
-pub(crate) fn mirror_plain<T>(state: &mut WordGuard<'_, State<T>>) {
-    let (recv, send) = (state.available() > 0, state.has_room());
+fn mirror_plain<T>(state: &mut WordGuard<'_, State<T>>, recv: bool, send: bool) {
     debug_assert_eq!((recv, send), (state.recv_ready(), state.send_ready()));
     mirror(state, recv, send, 0);
 }
 
 #[inline]
 fn mirror<T>(state: &mut WordGuard<'_, State<T>>, recv: bool, send: bool, rest: u64) {
-    let flags = if recv { RECV_READY } else { 0 } | if send { SEND_READY } else { 0 };
+    let flags = u64::from(recv) * RECV_READY | u64::from(send) * SEND_READY;
     let before = state.word();
     let risen = flags & !before != 0;
-    let epoch = before / EPOCH + u64::from(risen);
-    state.set_word((epoch * EPOCH) | rest | flags);
+    let epoch = (before & !(EPOCH - 1)) + u64::from(risen) * EPOCH;
+    state.set_word(epoch | rest | flags);
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! buf = [ oldest ......................... newest ]
 //!         granted + returned + counted = buf.len()
+//!         counted + offers + room = capacity
 //! ```
 //!
 //! - **granted**: values reserved for receivers already served (a future, a select arm)
@@ -12,6 +13,8 @@
 //! - **counted**: what `len` says, at most the capacity.
 //! - **offers**: permits out: a slot, or a receiver where no slot is left, held for a
 //!   value that is still to come.
+//! - **room**: for how many values more there is a slot; negative by as many offers as hold
+//!   a receiver. An unbounded channel has more of it than there is memory.
 //!
 //! Invariants when the lock is released:
 //!
@@ -24,12 +27,11 @@
 //! *Open* leaves out waiters that an offer on another channel holds. When such a waiter
 //! is let go it is woken and looks at all its arms again, which restores 1 to 3 for it.
 
-use std::collections::VecDeque;
-
 use rendez_core::case::Outcome;
 use rendez_core::queue::{Claimed, Queue};
 use rendez_core::wake::WakeList;
 
+use super::ring::Ring;
 use super::slot;
 
 /// A receive: one value is reserved for it, at the front.
@@ -43,20 +45,24 @@ pub(crate) const PERMIT: Outcome = Outcome(3);
 /// The channel is closed.
 pub(crate) const CLOSED: Outcome = Outcome(4);
 
-/// How many bytes a buffer keeps however empty it is.
-const KEPT: usize = 16 * 1024;
+/// The capacity of an unbounded channel.
+const UNBOUNDED: isize = isize::MAX;
 
 /// The payload of those who watch the receiving end.
 pub(crate) const WATCH_RECV: *const () = std::ptr::null();
 /// The payload of those who watch the sending end.
 pub(crate) const WATCH_SEND: *const () = std::ptr::without_provenance(1);
 
+// In this order: the first 64 bytes, with the word before them, are all that an operation
+// needs while nobody is queued.
+#[repr(C)]
 pub(crate) struct State<T> {
-    pub(crate) buf: VecDeque<T>,
-    granted: usize,
-    returned: usize,
-    offers: usize,
-    cap: Option<usize>,
+    buf: Ring<T>,
+    granted: u32,
+    returned: u32,
+    room: isize,
+    offers: isize,
+    cap: isize,
     /// Closed by a call.
     pub(crate) closed: bool,
     pub(crate) no_senders: bool,
@@ -70,10 +76,12 @@ pub(crate) struct State<T> {
 
 impl<T> State<T> {
     pub(crate) fn new(cap: Option<usize>) -> Self {
+        let cap = cap.map_or(UNBOUNDED, |cap| isize::try_from(cap).unwrap_or(UNBOUNDED));
         Self {
-            buf: VecDeque::new(),
+            buf: Ring::new(),
             granted: 0,
             returned: 0,
+            room: cap,
             offers: 0,
             cap,
             closed: false,
@@ -89,29 +97,24 @@ impl<T> State<T> {
     /// Values without a receiver.
     #[inline]
     pub(crate) fn available(&self) -> usize {
-        self.buf.len() - self.granted
+        self.buf.len() - self.granted as usize
     }
 
     /// What `len` says.
     #[inline]
     pub(crate) fn counted(&self) -> usize {
-        self.buf.len() - self.granted - self.returned
+        self.available() - self.returned as usize
     }
 
     /// Whether a value can be put down without a receiver waiting.
     #[inline]
     pub(crate) fn has_room(&self) -> bool {
-        self.cap
-            .is_none_or(|cap| self.counted() + self.offers < cap)
+        self.room > 0
     }
 
     /// Permits out for which there is no slot: each was given for a receiver it holds.
     fn offers_beyond(&self) -> usize {
-        let room = |cap: usize| {
-            self.offers
-                .saturating_sub(cap.saturating_sub(self.counted()))
-        };
-        self.cap.map_or(0, room)
+        self.room.min(0).unsigned_abs()
     }
 
     /// Whether no value can be sent any more, permits apart.
@@ -133,7 +136,7 @@ impl<T> State<T> {
     }
 
     pub(crate) fn is_rendezvous(&self) -> bool {
-        self.cap == Some(0)
+        self.cap == 0
     }
 
     /// Whether a receive is worth a try.
@@ -152,7 +155,9 @@ impl<T> State<T> {
     #[inline]
     pub(crate) fn insert(&mut self, value: T) {
         self.buf.push_back(value);
-        if self.cap.is_some_and(|cap| self.counted() > cap) {
+        if self.room + self.offers > 0 {
+            self.room -= 1;
+        } else {
             self.returned += 1;
         }
     }
@@ -163,24 +168,18 @@ impl<T> State<T> {
         if self.available() == 0 {
             return None;
         }
-        self.returned = self.returned.saturating_sub(1);
-        self.pop()
+        self.uncount();
+        self.buf.pop_front()
     }
 
-    fn pop(&mut self) -> Option<T> {
-        let value = self.buf.pop_front();
-        let room = self.buf.capacity();
-        if self.buf.len() < room / 4 && room.saturating_mul(size_of::<T>()) > KEPT {
-            self.give_room_back();
+    /// One value fewer is available.
+    #[inline]
+    fn uncount(&mut self) {
+        if self.returned == 0 {
+            self.room += 1;
+        } else {
+            self.returned -= 1;
         }
-        value
-    }
-
-    /// After a burst: halves the buffer's memory. It is three quarters empty, so what is
-    /// moved has been paid for by as many receives.
-    #[cold]
-    fn give_room_back(&mut self) {
-        self.buf.shrink_to(self.buf.capacity() / 2);
     }
 
     /// Serves a claimed receiver with an available value.
@@ -199,7 +198,7 @@ impl<T> State<T> {
     /// Promises one available value to the caller.
     #[inline]
     pub(crate) fn grant(&mut self) {
-        self.returned = self.returned.saturating_sub(1);
+        self.uncount();
         self.granted += 1;
     }
 
@@ -208,7 +207,7 @@ impl<T> State<T> {
     #[inline]
     pub(crate) fn redeem(&mut self) -> Option<T> {
         self.granted -= 1;
-        self.pop()
+        self.buf.pop_front()
     }
 
     /// Gives a promise back: the value goes to the next receiver, or stays, received
@@ -271,10 +270,11 @@ impl<T> State<T> {
     }
 
     /// Gives up all values: no receiver is left to want them.
-    pub(crate) fn clear(&mut self) -> VecDeque<T> {
+    pub(super) fn clear(&mut self) -> Ring<T> {
         self.returned = 0;
         self.granted = 0;
-        std::mem::take(&mut self.buf)
+        self.room = self.cap - self.offers;
+        self.buf.take()
     }
 
     /// What a receiver gets when a value comes straight from its sender: that value, or,
@@ -300,19 +300,27 @@ impl<T> State<T> {
 
     /// Takes a claimed sender's value under a promise to the caller.
     pub(crate) fn take_granted(&mut self, sender: Claimed, wakes: &mut WakeList) {
-        self.buf.extend(slot::take_from(&sender));
-        self.granted += 1;
+        if let Some(value) = slot::take_from(&sender) {
+            self.buf.push_back(value);
+            self.granted += 1;
+        }
         sender.complete(SENT, wakes);
     }
 
     /// Lets one permit out.
     pub(crate) fn offer(&mut self) {
         self.offers += 1;
+        self.room -= 1;
+    }
+
+    fn unoffer_one(&mut self) {
+        self.offers -= 1;
+        self.room += 1;
     }
 
     /// Completes a permit. Gives the value back if no receiver is left.
     pub(crate) fn redeem_offer(&mut self, value: T, wakes: &mut WakeList) -> Result<(), T> {
-        self.offers -= 1;
+        self.unoffer_one();
         if self.no_receivers {
             return Err(value);
         }
@@ -326,7 +334,7 @@ impl<T> State<T> {
 
     /// Gives a permit back: a receiver it held is let go, or the slot passes on.
     pub(crate) fn unoffer(&mut self, wakes: &mut WakeList) {
-        self.offers -= 1;
+        self.unoffer_one();
         if self.recvq.n_reserved() > self.offers_beyond() {
             self.recvq.unreserve(wakes);
         }
@@ -357,7 +365,7 @@ impl<T> State<T> {
                             sender.complete(SENT, wakes);
                         }
                         None => {
-                            self.offers += 1;
+                            self.offer();
                             sender.complete(PERMIT, wakes);
                         }
                     }

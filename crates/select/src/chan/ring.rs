@@ -1,0 +1,220 @@
+//! The values of a channel, oldest first: a ring whose size is a power of two.
+//!
+//! ```text
+//! head <= tail, both counted on for ever; the value at `i` lies in slot `i & (size - 1)`
+//! ```
+//!
+//! Invariant: the slots of `head .. tail` hold values, the others hold none; there are at
+//! most `size` between them.
+//!
+//! It does what a `VecDeque` does, in fewer instructions: there is no length to keep beside
+//! the ends, and an index is wrapped by one `and`.
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+
+/// How many bytes a ring keeps however empty it is.
+const KEPT: usize = 16 * 1024;
+/// The first size.
+const FIRST: usize = 4;
+
+// In this order: what every operation needs lies beside the channel's word.
+#[repr(C)]
+pub(crate) struct Ring<T> {
+    head: usize,
+    tail: usize,
+    // Zero, and no memory, until the first push.
+    size: usize,
+    slots: NonNull<T>,
+    _values: PhantomData<T>,
+}
+
+// SAFETY: it owns its values.
+unsafe impl<T: Send> Send for Ring<T> {}
+
+impl<T> Ring<T> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            head: 0,
+            tail: 0,
+            size: 0,
+            slots: NonNull::dangling(),
+            _values: PhantomData,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.tail.wrapping_sub(self.head)
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tail == self.head
+    }
+
+    #[inline]
+    fn slot(&self, i: usize) -> *mut T {
+        // SAFETY: within the slots, `size` being a power of two (or zero-sized values).
+        unsafe { self.slots.as_ptr().add(i & self.size.wrapping_sub(1)) }
+    }
+
+    /// Puts a value behind the others.
+    #[inline]
+    pub(crate) fn push_back(&mut self, value: T) {
+        if self.len() == self.size {
+            self.grow();
+        }
+        // SAFETY: not full, so the slot at `tail` is free.
+        unsafe { self.slot(self.tail).write(value) };
+        self.tail = self.tail.wrapping_add(1);
+    }
+
+    /// Puts a value before the others.
+    pub(crate) fn push_front(&mut self, value: T) {
+        if self.len() == self.size {
+            self.grow();
+        }
+        self.head = self.head.wrapping_sub(1);
+        // SAFETY: not full, so the slot before the old `head` is free.
+        unsafe { self.slot(self.head).write(value) };
+    }
+
+    /// Takes the oldest.
+    #[inline]
+    pub(crate) fn pop_front(&mut self) -> Option<T> {
+        if self.is_empty() {
+            return None;
+        }
+        // SAFETY: the slot at `head` holds a value, which is in the ring no more.
+        let value = unsafe { self.slot(self.head).read() };
+        self.head = self.head.wrapping_add(1);
+        if self.len() < self.size / 4 && self.size > KEPT / size_of::<T>().max(1) {
+            self.give_room_back();
+        }
+        Some(value)
+    }
+
+    /// All of them, taken away.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::new())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self) {
+        let size = if size_of::<T>() == 0 {
+            1 << (usize::BITS - 1)
+        } else {
+            self.size
+                .checked_mul(2)
+                .expect("a channel's size")
+                .max(FIRST)
+        };
+        self.resize(size);
+    }
+
+    /// After a burst: halves the memory. It is three quarters empty, so what is moved has
+    /// been paid for by as many receives.
+    #[cold]
+    #[inline(never)]
+    fn give_room_back(&mut self) {
+        if size_of::<T>() != 0 {
+            self.resize(self.size / 2);
+        }
+    }
+
+    /// Moves the values to `size` new slots, for which they are not too many.
+    fn resize(&mut self, size: usize) {
+        let len = self.len();
+        let slots = Box::<[T]>::new_uninit_slice(size);
+        let slots = NonNull::from(Box::leak(slots)).cast::<T>();
+        // The values in the order of the slots: from `head` to the end, then from the start.
+        let first = self.head & self.size.wrapping_sub(1);
+        let before_end = len.min(self.size.wrapping_sub(first));
+        // SAFETY: both runs hold values, which move to the start of the new slots; those are
+        // memory of their own.
+        unsafe {
+            let old = self.slots.as_ptr();
+            slots
+                .as_ptr()
+                .copy_from_nonoverlapping(old.add(first), before_end);
+            slots
+                .as_ptr()
+                .add(before_end)
+                .copy_from_nonoverlapping(old, len - before_end);
+        }
+        self.free();
+        (self.head, self.tail) = (0, len);
+        (self.size, self.slots) = (size, slots);
+    }
+
+    /// Frees the slots; the values have been moved out, or dropped.
+    fn free(&mut self) {
+        let slots = NonNull::slice_from_raw_parts(self.slots, self.size);
+        // SAFETY: made by `resize` as a box of so many slots, or of none.
+        drop(unsafe { Box::from_raw(slots.as_ptr() as *mut [MaybeUninit<T>]) });
+    }
+}
+
+impl<T> Drop for Ring<T> {
+    fn drop(&mut self) {
+        while let Some(value) = self.pop_front() {
+            drop(value);
+        }
+        self.free();
+    }
+}
+
+#[cfg(all(test, not(rendez_loom)))]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+    use std::rc::Rc;
+
+    #[test]
+    fn it_holds_what_a_deque_holds_however_it_grows_and_shrinks() {
+        let token = Rc::new(());
+        let (mut ring, mut deque) = (Ring::new(), VecDeque::new());
+        let mut random = 1_u64;
+        let mut n = 0;
+        // Up, down, and around the places where memory is taken and given back.
+        for (steps, up) in [(9_000, 90), (9_000, 10), (9_000, 50), (30_000, 75)] {
+            for _ in 0..steps {
+                random = random
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let roll = (random >> 33) % 100;
+                n += 1;
+                if roll >= up {
+                    assert_eq!(ring.pop_front().map(|(n, _)| n), deque.pop_front());
+                } else if roll == 0 {
+                    ring.push_front((n, Rc::clone(&token)));
+                    deque.push_front(n);
+                } else {
+                    ring.push_back((n, Rc::clone(&token)));
+                    deque.push_back(n);
+                }
+                assert_eq!(ring.len(), deque.len());
+                assert_eq!(ring.is_empty(), deque.is_empty());
+                let kept = ring.size * size_of::<(u64, Rc<()>)>();
+                assert!(kept <= KEPT || ring.size <= 4 * (ring.len() + 1));
+            }
+        }
+        let mut rest = ring.take();
+        assert!(ring.is_empty() && rest.len() == deque.len());
+        assert_eq!(rest.pop_front().map(|(n, _)| n), deque.pop_front());
+        drop(rest);
+        assert_eq!(Rc::strong_count(&token), 1);
+    }
+
+    #[test]
+    fn values_without_a_size_are_counted() {
+        let mut ring = Ring::new();
+        (0..100).for_each(|_| ring.push_back(()));
+        assert_eq!(ring.len(), 100);
+        assert_eq!((0..101).filter_map(|_| ring.pop_front()).count(), 100);
+    }
+}

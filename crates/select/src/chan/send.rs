@@ -1,0 +1,290 @@
+//! Sending: what a send and an offer to send do when they look, queue, leave and finish.
+//!
+//! - [`SendSlot`]: a send with its value in its slot, taken by whoever receives it.
+//! - [`Offer`]: a send whose value is still to be made (select arms, `reserve`): served,
+//!   it holds a permit.
+#![allow(unsafe_code)]
+
+use std::ops::Deref;
+
+use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
+use rendez_core::goroutine::WaitKind;
+use rendez_core::queue::{Node, Pair, PairReserve, Registration};
+
+use super::queueing::{dequeue, may_queue, watch};
+use super::slot::Slot;
+use super::state::{CLOSED, PERMIT, SENT, State, WATCH_SEND};
+use super::{Chan, Locked, SEND_READY, mirror_plain};
+use crate::error::SendError;
+
+/// Why a send that does not wait did not happen.
+pub(crate) enum TrySend<T> {
+    Full(T),
+    Closed(T),
+}
+
+impl<T> Chan<T> {
+    #[inline]
+    pub(crate) fn try_send(&self, value: T) -> Result<(), TrySend<T>> {
+        let Some(mut state) = self.lock_plain(SEND_READY) else {
+            return self.try_send_among(value);
+        };
+        state.insert(value);
+        let room = state.has_room();
+        mirror_plain(&mut state, true, room);
+        Ok(())
+    }
+
+    /// As [`try_send`](Self::try_send), with others in the queues, about to unlock, or at
+    /// the end.
+    #[inline(never)]
+    fn try_send_among(&self, value: T) -> Result<(), TrySend<T>> {
+        if !self.probe_send().ready {
+            return Err(TrySend::Full(value));
+        }
+        let mut chan = self.lock();
+        let (state, wakes) = chan.parts();
+        if state.no_sends() {
+            return Err(TrySend::Closed(value));
+        }
+        state.try_send(value, wakes).map_err(TrySend::Full)
+    }
+}
+
+/// A send with its value; the channel may be borrowed or owned.
+pub(crate) struct SendSlot<C, T> {
+    chan: C,
+    slot: Slot<T>,
+}
+
+impl<C: Deref<Target = Chan<T>>, T> SendSlot<C, T> {
+    pub(crate) fn new(chan: C, value: T) -> Self {
+        Self {
+            chan,
+            slot: Slot::new(Some(value)),
+        }
+    }
+
+    /// Whether the value is still here, of a send that does not wait.
+    pub(crate) fn has_value(&self) -> bool {
+        self.slot.is_full()
+    }
+
+    /// The value of a send that has not happened.
+    pub(crate) fn into_value(self) -> Option<T> {
+        self.slot.take()
+    }
+
+    fn attempt(&self, chan: &mut Locked<'_, T>, reg: &Registration<'_>, queued: bool) -> bool {
+        if queued && !chan.sendq.is_open(reg.node) {
+            return false;
+        }
+        let leave = |state: &mut State<T>| {
+            if queued {
+                state.sendq.remove(reg.node);
+            }
+        };
+        let (state, wakes) = chan.parts();
+        if state.no_sends() {
+            return match reg.claim_self() {
+                Ok(()) => {
+                    leave(state);
+                    reg.complete_self(CLOSED);
+                    false
+                }
+                Err(taken) => may_queue(taken),
+            };
+        }
+        match state.recvq.pair(reg, |_| false) {
+            Pair::Won(receiver) => {
+                leave(state);
+                if let Some(value) = self.slot.take() {
+                    state.give(receiver, value, wakes);
+                }
+                reg.complete_self(SENT);
+                false
+            }
+            Pair::Offered(_) => unreachable!("a receiver makes no offer"),
+            Pair::SelfTaken(taken) => may_queue(taken),
+            Pair::Nobody if state.has_room() => match reg.claim_self() {
+                Ok(()) => {
+                    leave(state);
+                    if let Some(Err(_)) = self.slot.take().map(|v| state.try_send(v, wakes)) {
+                        unreachable!("there was room under the same lock");
+                    }
+                    reg.complete_self(SENT);
+                    false
+                }
+                Err(taken) => may_queue(taken),
+            },
+            Pair::Nobody => true,
+        }
+    }
+}
+
+impl<C, T> Sealed for SendSlot<C, T> {}
+
+// SAFETY: as for `RecvSlot`.
+unsafe impl<C: Deref<Target = Chan<T>>, T> Case for SendSlot<C, T> {
+    fn probe(&self) -> Probe {
+        self.chan.probe_send()
+    }
+
+    fn try_now(&self) -> Option<Outcome> {
+        let value = self.slot.take()?;
+        match self.chan.try_send(value) {
+            Ok(()) => Some(SENT),
+            Err(TrySend::Full(value)) => {
+                self.slot.put(value);
+                None
+            }
+            Err(TrySend::Closed(value)) => {
+                self.slot.put(value);
+                Some(CLOSED)
+            }
+        }
+    }
+
+    fn enqueue(&self, reg: &Registration<'_>) {
+        let mut chan = self.chan.lock();
+        if self.attempt(&mut chan, reg, false) {
+            chan.sendq.push(reg, self.slot.as_payload());
+        }
+    }
+
+    fn recheck(&self, reg: &Registration<'_>) {
+        self.attempt(&mut self.chan.lock(), reg, true);
+    }
+
+    fn dequeue(&self, node: &Node) {
+        dequeue(&self.chan, node, |s| &mut s.sendq);
+    }
+
+    fn abandon(&self, _: Outcome) {}
+
+    fn worth_watching(&self) -> bool {
+        self.chan.worth_watching()
+    }
+
+    fn kind(&self) -> WaitKind {
+        WaitKind::Send
+    }
+}
+
+impl<C: Deref<Target = Chan<T>>, T> Arm for SendSlot<C, T> {
+    type Output = Result<(), SendError<T>>;
+    fn finish(&self, _: Outcome) -> Self::Output {
+        // Still in the slot only if the channel was closed.
+        self.slot
+            .take()
+            .map_or(Ok(()), |value| Err(SendError(value)))
+    }
+}
+
+/// A send whose value is still to be made.
+pub(crate) struct Offer<'a, T>(pub(crate) &'a Chan<T>);
+
+impl<T> Offer<'_, T> {
+    /// Completes a permit with its value.
+    pub(crate) fn complete(&self, value: T) -> Result<(), SendError<T>> {
+        let mut chan = self.0.lock();
+        let (state, wakes) = chan.parts();
+        state.redeem_offer(value, wakes).map_err(SendError)
+    }
+
+    fn attempt(&self, chan: &mut Locked<'_, T>, reg: &Registration<'_>, queued: bool) -> bool {
+        if queued && !chan.sendq.is_open(reg.node) {
+            return false;
+        }
+        let (state, _) = chan.parts();
+        let won = if state.no_sends() {
+            reg.claim_self().map(|()| Some(CLOSED))
+        } else if state.is_rendezvous() {
+            match state.recvq.pair_reserve(reg) {
+                PairReserve::Held => Ok(Some(PERMIT)),
+                PairReserve::SelfTaken(taken) => Err(taken),
+                PairReserve::Nobody => Ok(None),
+            }
+        } else if state.has_room() {
+            reg.claim_self().map(|()| Some(PERMIT))
+        } else {
+            Ok(None)
+        };
+        match won {
+            Ok(Some(outcome)) => {
+                if queued {
+                    state.sendq.remove(reg.node);
+                }
+                if outcome == PERMIT {
+                    state.offer();
+                }
+                reg.complete_self(outcome);
+                false
+            }
+            Ok(None) => true,
+            Err(taken) => may_queue(taken),
+        }
+    }
+}
+
+impl<T> Sealed for Offer<'_, T> {}
+
+// SAFETY: as for `Recv`.
+unsafe impl<T> Case for Offer<'_, T> {
+    fn probe(&self) -> Probe {
+        self.0.probe_send()
+    }
+
+    fn try_now(&self) -> Option<Outcome> {
+        let mut chan = self.0.lock();
+        let (state, _) = chan.parts();
+        if state.no_sends() {
+            return Some(CLOSED);
+        }
+        let won = if state.is_rendezvous() {
+            state.recvq.reserve()
+        } else {
+            state.has_room()
+        };
+        won.then(|| {
+            state.offer();
+            PERMIT
+        })
+    }
+
+    fn enqueue(&self, reg: &Registration<'_>) {
+        let mut chan = self.0.lock();
+        if reg.watch {
+            let ready = chan.send_ready();
+            watch(&mut chan, reg, ready, WATCH_SEND);
+        } else if self.attempt(&mut chan, reg, false) {
+            chan.sendq.push(reg, std::ptr::null());
+        }
+    }
+
+    fn recheck(&self, reg: &Registration<'_>) {
+        if !reg.watch {
+            self.attempt(&mut self.0.lock(), reg, true);
+        }
+    }
+
+    fn dequeue(&self, node: &Node) {
+        dequeue(self.0, node, |s| &mut s.sendq);
+    }
+
+    fn abandon(&self, outcome: Outcome) {
+        if outcome == PERMIT {
+            let mut chan = self.0.lock();
+            let (state, wakes) = chan.parts();
+            state.unoffer(wakes);
+        }
+    }
+
+    fn worth_watching(&self) -> bool {
+        self.0.worth_watching()
+    }
+
+    fn kind(&self) -> WaitKind {
+        WaitKind::Send
+    }
+}
