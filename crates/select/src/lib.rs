@@ -63,7 +63,6 @@ use rendez_core::goroutine::WaitKind;
 use rendez_core::schedule::Schedule;
 use rendez_core::shim::Arc;
 
-use crate::chan::Chan;
 use crate::receiver::Source;
 
 pub use crate::broadcast::{broadcast, broadcast_waiting};
@@ -116,11 +115,11 @@ pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
 }
 
 fn channel<T>(cap: Option<usize>) -> (Sender<T>, Receiver<T>) {
-    let chan = Arc::new(Chan::new(cap));
+    let (sending, receiving) = chan::handle::channel(cap);
     let receiver = Receiver {
-        source: Source::Chan(Arc::clone(&chan)),
+        source: Source::Chan(receiving),
     };
-    (Sender { chan }, receiver)
+    (Sender { chan: sending }, receiver)
 }
 
 /// A receiver that gets one message, the current instant, after `duration`. A duration

@@ -17,6 +17,7 @@ use rendez_core::wait::{self, CaseFuture};
 use rendez_core::{clock, hooks};
 
 use crate::chan::Chan;
+use crate::chan::handle::{Handle, Receiving};
 use crate::chan::recv::{Recv, RecvSlot, TryRecv};
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::forms::receiver_arm;
@@ -43,7 +44,7 @@ pub struct Receiver<T> {
 
 /// Where the values come from.
 pub(crate) enum Source<T> {
-    Chan(Arc<Chan<T>>),
+    Chan(Handle<T, Receiving>),
     // With how an instant becomes a `T`: always the identity, kept as a function so that
     // the types agree without a cast.
     Clock(Arc<Schedule>, fn(Instant) -> T),
@@ -223,7 +224,7 @@ impl<T> Receiver<T> {
     /// Whether both receive from the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
         match (&self.source, &other.source) {
-            (Source::Chan(a), Source::Chan(b)) => Arc::ptr_eq(a, b),
+            (Source::Chan(a), Source::Chan(b)) => a.is_of(b),
             (Source::Clock(a, _), Source::Clock(b, _)) => Arc::ptr_eq(a, b),
             (Source::Never, Source::Never) => true,
             _ => false,
@@ -262,24 +263,11 @@ impl<T> Source<T> {
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
         let source = match &self.source {
-            Source::Chan(chan) => {
-                chan.n_receivers.fetch_add(1, Ordering::Relaxed);
-                Source::Chan(Arc::clone(chan))
-            }
+            Source::Chan(chan) => Source::Chan(chan.clone()),
             Source::Clock(schedule, make) => Source::Clock(Arc::clone(schedule), *make),
             Source::Never => Source::Never,
         };
         Self { source }
-    }
-}
-
-impl<T> Drop for Receiver<T> {
-    fn drop(&mut self) {
-        if let Source::Chan(chan) = &self.source {
-            if chan.n_receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
-                chan.receivers_gone();
-            }
-        }
     }
 }
 

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use rendez_core::case::{Case, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Node, Registration};
-use rendez_core::shim::Arc;
 use rendez_core::shim::atomic::Ordering;
 use rendez_core::wait::{self, CaseFuture};
 use rendez_core::{clock, hooks};
 
 use crate::chan::Chan;
+use crate::chan::handle::{Handle, Sending};
 use crate::chan::send::{Offer, SendSlot, TrySend};
 use crate::error::{SendError, SendTimeoutError, TrySendError};
 use crate::permit::Permit;
@@ -36,7 +36,7 @@ use crate::permit::Permit;
 /// assert_eq!(rx.iter().collect::<Vec<_>>(), [1, 2]);
 /// ```
 pub struct Sender<T> {
-    pub(crate) chan: Arc<Chan<T>>,
+    pub(crate) chan: Handle<T, Sending>,
 }
 
 impl<T> Sender<T> {
@@ -262,7 +262,7 @@ impl<T> Sender<T> {
 
     /// Whether both send into the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.chan, &other.chan)
+        self.chan.is_of(&other.chan)
     }
 
     fn offer(&self) -> Offer<'_, T> {
@@ -276,17 +276,8 @@ impl<T> Sender<T> {
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        self.chan.n_senders.fetch_add(1, Ordering::Relaxed);
         Self {
-            chan: Arc::clone(&self.chan),
-        }
-    }
-}
-
-impl<T> Drop for Sender<T> {
-    fn drop(&mut self) {
-        if self.chan.n_senders.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.chan.senders_gone();
+            chan: self.chan.clone(),
         }
     }
 }

@@ -11,15 +11,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_sink::Sink;
-use rendez_core::shim::Arc;
 use rendez_core::wait::CaseFuture;
 
-use crate::chan::Chan;
+use crate::chan::handle::Keeper;
 use crate::chan::send::SendSlot;
 use crate::error::SendError;
 use crate::sender::Sender;
 
-type Parked<T> = CaseFuture<SendSlot<Arc<Chan<T>>, T>>;
+type Parked<T> = CaseFuture<SendSlot<Keeper<T>, T>>;
 
 /// What [`Sender::sink`] gives. It can be moved freely: the place where it waits is
 /// allocated when it first has to.
@@ -102,7 +101,7 @@ impl<T> Sink<T> for SendSink<T> {
         match sender.try_send(value) {
             Ok(()) => Ok(()),
             Err(err) if err.is_full() => {
-                let send = SendSlot::new(Arc::clone(&sender.chan), err.into_inner());
+                let send = SendSlot::new(sender.chan.keeper(), err.into_inner());
                 this.parked = Some(Box::pin(CaseFuture::new(send, this.location)));
                 Ok(())
             }

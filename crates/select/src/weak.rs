@@ -1,21 +1,18 @@
 //! Handles that do not keep their end of a channel alive.
 //!
-//! A weak handle shares the channel itself, but is not counted: the counts alone decide
+//! A weak handle keeps the channel's memory, but is not counted: the counts alone decide
 //! when an end is gone, and a count that has reached zero never rises again.
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-use rendez_core::shim::Arc;
-use rendez_core::shim::atomic::{AtomicUsize, Ordering};
-
-use crate::chan::Chan;
+use crate::chan::handle::Keeper;
 use crate::receiver::{Receiver, Source};
 use crate::sender::Sender;
 
 /// Knows a channel to send into without keeping it connected: see [`Sender::downgrade`].
 pub struct WeakSender<T> {
-    chan: Arc<Chan<T>>,
+    chan: Keeper<T>,
 }
 
 /// Knows a channel to receive from without keeping it connected: see
@@ -25,17 +22,9 @@ pub struct WeakReceiver<T> {
 }
 
 enum Weak<T> {
-    Chan(Arc<Chan<T>>),
+    Chan(Keeper<T>),
     // Of the clock: it has no other end, so there is nothing to keep connected.
     Clock(Receiver<T>),
-}
-
-/// Counts one more handle, unless the last has gone.
-fn count_one_more(n: &AtomicUsize) -> bool {
-    n.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
-        (n > 0).then_some(n + 1)
-    })
-    .is_ok()
 }
 
 impl<T> Sender<T> {
@@ -54,7 +43,7 @@ impl<T> Sender<T> {
     /// ```
     pub fn downgrade(&self) -> WeakSender<T> {
         WeakSender {
-            chan: Arc::clone(&self.chan),
+            chan: self.chan.keeper(),
         }
     }
 }
@@ -62,9 +51,8 @@ impl<T> Sender<T> {
 impl<T> WeakSender<T> {
     /// A sender, if there still is one.
     pub fn upgrade(&self) -> Option<Sender<T>> {
-        count_one_more(&self.chan.n_senders).then(|| Sender {
-            chan: Arc::clone(&self.chan),
-        })
+        let chan = self.chan.upgrade()?;
+        Some(Sender { chan })
     }
 }
 
@@ -86,7 +74,7 @@ impl<T> Receiver<T> {
     /// ```
     pub fn downgrade(&self) -> WeakReceiver<T> {
         let of = match &self.source {
-            Source::Chan(chan) => Weak::Chan(Arc::clone(chan)),
+            Source::Chan(chan) => Weak::Chan(chan.keeper()),
             _ => Weak::Clock(self.clone()),
         };
         WeakReceiver { of }
@@ -97,9 +85,10 @@ impl<T> WeakReceiver<T> {
     /// A receiver, if there still is one.
     pub fn upgrade(&self) -> Option<Receiver<T>> {
         match &self.of {
-            Weak::Chan(chan) => count_one_more(&chan.n_receivers).then(|| Receiver {
-                source: Source::Chan(Arc::clone(chan)),
-            }),
+            Weak::Chan(chan) => {
+                let source = Source::Chan(chan.upgrade()?);
+                Some(Receiver { source })
+            }
             Weak::Clock(receiver) => Some(receiver.clone()),
         }
     }
@@ -108,7 +97,7 @@ impl<T> WeakReceiver<T> {
 impl<T> Clone for WeakSender<T> {
     fn clone(&self) -> Self {
         Self {
-            chan: Arc::clone(&self.chan),
+            chan: self.chan.clone(),
         }
     }
 }
@@ -116,7 +105,7 @@ impl<T> Clone for WeakSender<T> {
 impl<T> Clone for WeakReceiver<T> {
     fn clone(&self) -> Self {
         let of = match &self.of {
-            Weak::Chan(chan) => Weak::Chan(Arc::clone(chan)),
+            Weak::Chan(chan) => Weak::Chan(chan.clone()),
             Weak::Clock(receiver) => Weak::Clock(receiver.clone()),
         };
         Self { of }

@@ -381,6 +381,26 @@ fn a_weak_handle_is_upgraded_before_the_last_goes_or_never() {
 }
 
 #[test]
+fn the_memory_goes_with_the_last_of_its_keepers() {
+    model("handles: both ends and a weak handle go at once", || {
+        // Loom's own, which it misses if the channel that holds it is not dropped.
+        let token = rendez_core::shim::Arc::new(());
+        let (tx, rx) = bounded(1);
+        let weak = tx.downgrade();
+        let sent = rendez_core::shim::Arc::clone(&token);
+        tx.send(sent).unwrap();
+        let sender = thread::spawn(move || drop(tx));
+        let receiver = thread::spawn(move || drop(rx));
+        if let Some(tx) = weak.upgrade() {
+            drop((weak, tx));
+        }
+        sender.join().unwrap();
+        receiver.join().unwrap();
+        assert_eq!(rendez_core::shim::Arc::strong_count(&token), 1);
+    });
+}
+
+#[test]
 fn many_values_pass_as_one_by_one() {
     model("many: three values through one place", || {
         let (tx, rx) = bounded(1);

@@ -33,6 +33,8 @@ static COUNTING: Counting = Counting;
 /// `RENDEZ_BURST` sets how many values.
 #[test]
 fn memory_is_given_back_after_a_burst_and_a_oneshot_is_one_allocation() {
+    a_channel_is_one_allocation_with_its_first_slots();
+
     let burst = std::env::var("RENDEZ_BURST").ok();
     let n = burst.and_then(|n| n.parse().ok()).unwrap_or(10_000_000_u64);
     let (tx, rx) = unbounded();
@@ -53,6 +55,31 @@ fn memory_is_given_back_after_a_burst_and_a_oneshot_is_one_allocation() {
     assert_eq!(N_ALLOCATIONS.load(Ordering::Relaxed) - before, 1);
 
     registrations_on_a_quiet_channel_are_removed();
+}
+
+fn a_channel_is_one_allocation_with_its_first_slots() {
+    let before = IN_USE.load(Ordering::Relaxed);
+    for (cap, n, allocations) in [(1, 1, 1), (8, 8, 1), (100, 8, 1), (100, 9, 2)] {
+        let before = N_ALLOCATIONS.load(Ordering::Relaxed);
+        let (tx, rx) = bounded::<u64>(cap);
+        (0..n).for_each(|i| tx.send(i).unwrap());
+        // One of them is not received.
+        assert!((1..n).all(|i| rx.recv() == Ok(i - 1)));
+        drop((tx, rx));
+        let made = N_ALLOCATIONS.load(Ordering::Relaxed) - before;
+        assert_eq!(made, allocations, "capacity {cap}, {n} values");
+    }
+    // As those are whose values are large, unlike those whose values are nothing.
+    for _ in 0..2 {
+        let (tx, rx) = bounded::<[u64; 9]>(1);
+        let weak = tx.downgrade();
+        tx.send([0; 9]).unwrap();
+        drop((tx, rx, weak));
+        let (tx, rx) = bounded::<()>(1);
+        tx.send(()).unwrap();
+        drop((tx, rx));
+    }
+    assert_eq!(IN_USE.load(Ordering::Relaxed), before);
 }
 
 /// A select that has won on one channel leaves nothing behind on the other, however often.

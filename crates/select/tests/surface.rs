@@ -84,6 +84,29 @@ fn weak_handles_keep_nothing_connected() {
 }
 
 #[test]
+fn handles_made_and_dropped_at_once_count_each_value_and_free_the_channel_once() {
+    let token = Arc::new(());
+    for round in 0..2_000 {
+        let (tx, rx) = unbounded();
+        let (weak_tx, weak_rx) = (tx.downgrade(), rx.downgrade());
+        std::thread::scope(|s| {
+            s.spawn(|| (0..10).for_each(|_| drop(weak_tx.upgrade())));
+            s.spawn(|| (0..10).for_each(|_| drop(weak_rx.clone().upgrade())));
+            let token = &token;
+            s.spawn(move || {
+                for _ in 0..round % 20 {
+                    let _ = tx.clone().send(Arc::clone(token));
+                }
+            });
+            s.spawn(move || (0..round % 10).for_each(|_| drop(rx.clone().try_recv())));
+        });
+        assert!(weak_tx.upgrade().is_none() && weak_rx.upgrade().is_none());
+        drop((weak_tx, weak_rx));
+        assert_eq!(Arc::strong_count(&token), 1, "round {round}");
+    }
+}
+
+#[test]
 fn a_weak_handle_does_not_keep_values() {
     let census = Census::default();
     let (tx, rx) = unbounded();

@@ -1,11 +1,12 @@
 //! One channel: a lock around [`State`], its readiness mirrored where a look costs one
-//! load, and the counts of its handles.
+//! load, and the counts of its [handles](handle).
 //!
 //! Every operation takes the lock through [`Chan::lock`], whose guard mirrors readiness
 //! when it is dropped and then, unlocked, wakes whom the operation served. So a wake is
 //! issued before the operation that caused it returns, and never under the lock; and no
 //! value is dropped under it.
 
+pub(crate) mod handle;
 mod queueing;
 pub(crate) mod recv;
 mod ring;
@@ -13,14 +14,11 @@ pub(crate) mod send;
 pub(crate) mod slot;
 pub(crate) mod state;
 
-use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use rendez_core::case::Probe;
 use rendez_core::lock::{Company, WordGuard, WordLock};
 use rendez_core::shim::atomic::AtomicUsize;
-use rendez_core::shim::thread;
 use rendez_core::wake::WakeList;
 
 use ring::Ring;
@@ -35,6 +33,8 @@ const ENDED: u64 = 1 << 4;
 const EPOCH: u64 = 1 << 5;
 
 /// The channel itself, shared by its handles.
+// In this order: the word, and what every operation needs, come first.
+#[repr(C)]
 pub(crate) struct Chan<T> {
     // Guards everything a value passes through. No other lock is taken under it. Its word:
     //
@@ -50,8 +50,8 @@ pub(crate) struct Chan<T> {
 }
 
 impl<T> Chan<T> {
-    pub(crate) fn new(cap: Option<usize>) -> Self {
-        let state = State::new(cap);
+    fn new(cap: Option<usize>, buf: Ring<T>) -> Self {
+        let state = State::new(cap, buf);
         let word = if state.send_ready() { SEND_READY } else { 0 };
         Self {
             state: WordLock::new(word, state),
@@ -74,10 +74,13 @@ impl<T> Chan<T> {
 
     #[inline]
     pub(crate) fn lock(&self) -> Locked<'_, T> {
-        Locked {
-            state: self.state.lock_among(|| self.company()),
-            wakes: WakeList::new(),
-        }
+        Locked::of(self.lock_unmirrored())
+    }
+
+    /// Locks for what changes nothing that is mirrored.
+    #[inline]
+    fn lock_unmirrored(&self) -> WordGuard<'_, State<T>> {
+        self.state.lock_among(|| self.company())
     }
 
     /// Where values pass in batches, who is left alone gets more done.
@@ -131,39 +134,6 @@ impl<T> Chan<T> {
         state.end();
         first
     }
-
-    /// The last sender is gone.
-    pub(crate) fn senders_gone(&self) {
-        let mut state = self.lock();
-        state.no_senders = true;
-        state.end();
-    }
-
-    /// The last receiver is gone, and with it every value nobody can receive any more.
-    pub(crate) fn receivers_gone(&self) {
-        let mut state = self.lock();
-        state.no_receivers = true;
-        state.end();
-        let values = state.clear();
-        drop(state);
-        drop_all(values);
-    }
-}
-
-/// Drops each value. Should one's drop panic, that goes on and those behind it leak, as
-/// crossbeam's do; but not while the thread is unwinding already, which that would abort.
-fn drop_all<T>(values: Ring<T>) {
-    let mut values = ManuallyDrop::new(values);
-    while let Some(value) = values.pop_front() {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-            if !thread::panicking() {
-                resume_unwind(payload);
-            }
-            // Reported by the panic hook; its own drop may panic as well.
-            std::mem::forget(payload);
-        }
-    }
-    drop(ManuallyDrop::into_inner(values));
 }
 
 /// The locked state. See the file's head for what its drop does.
@@ -173,7 +143,15 @@ pub(crate) struct Locked<'a, T> {
     wakes: WakeList,
 }
 
-impl<T> Locked<'_, T> {
+impl<'a, T> Locked<'a, T> {
+    #[inline]
+    fn of(state: WordGuard<'a, State<T>>) -> Self {
+        Self {
+            state,
+            wakes: WakeList::new(),
+        }
+    }
+
     /// State and wakes, for the moves that need both.
     #[inline]
     pub(crate) fn parts(&mut self) -> (&mut State<T>, &mut WakeList) {
@@ -225,7 +203,7 @@ fn mirror_plain<T>(state: &mut WordGuard<'_, State<T>>, recv: bool, send: bool) 
 
 #[inline]
 fn mirror<T>(state: &mut WordGuard<'_, State<T>>, recv: bool, send: bool, rest: u64) {
-    let flags = u64::from(recv) * RECV_READY | u64::from(send) * SEND_READY;
+    let flags = if recv { RECV_READY } else { 0 } | if send { SEND_READY } else { 0 };
     let before = state.word();
     let risen = flags & !before != 0;
     let epoch = (before & !(EPOCH - 1)) + u64::from(risen) * EPOCH;

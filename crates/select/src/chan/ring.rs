@@ -12,8 +12,11 @@
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, forget, needs_drop};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
+
+use rendez_core::shim::thread;
 
 /// How many bytes a ring keeps however empty it is.
 const KEPT: usize = 16 * 1024;
@@ -25,9 +28,10 @@ const FIRST: usize = 4;
 pub(crate) struct Ring<T> {
     head: usize,
     tail: usize,
-    // Zero, and no memory, until the first push.
     size: usize,
     slots: NonNull<T>,
+    // Whether the slots are a box; else they are another's, or none.
+    boxed: bool,
     _values: PhantomData<T>,
 }
 
@@ -35,12 +39,20 @@ pub(crate) struct Ring<T> {
 unsafe impl<T: Send> Send for Ring<T> {}
 
 impl<T> Ring<T> {
+    /// A ring without slots.
     pub(crate) const fn new() -> Self {
+        Self::within(NonNull::dangling(), 0)
+    }
+
+    /// A ring in `size` slots, which must be its alone as long as it lives. Where they are
+    /// too few it leaves them.
+    pub(crate) const fn within(slots: NonNull<T>, size: usize) -> Self {
         Self {
             head: 0,
             tail: 0,
-            size: 0,
-            slots: NonNull::dangling(),
+            size,
+            slots,
+            boxed: false,
             _values: PhantomData,
         }
     }
@@ -97,8 +109,11 @@ impl<T> Ring<T> {
         Some(value)
     }
 
-    /// All of them, taken away.
+    /// All of them, taken away from here.
     pub(crate) fn take(&mut self) -> Self {
+        if !self.boxed && !self.is_empty() {
+            self.resize(self.size);
+        }
         std::mem::replace(self, Self::new())
     }
 
@@ -148,21 +163,33 @@ impl<T> Ring<T> {
         }
         self.free();
         (self.head, self.tail) = (0, len);
-        (self.size, self.slots) = (size, slots);
+        (self.size, self.slots, self.boxed) = (size, slots, true);
     }
 
     /// Frees the slots; the values have been moved out, or dropped.
     fn free(&mut self) {
+        if !self.boxed {
+            return;
+        }
         let slots = NonNull::slice_from_raw_parts(self.slots, self.size);
-        // SAFETY: made by `resize` as a box of so many slots, or of none.
+        // SAFETY: made by `resize` as a box of so many slots.
         drop(unsafe { Box::from_raw(slots.as_ptr() as *mut [MaybeUninit<T>]) });
     }
 }
 
+/// Drops each value. Should one's drop panic, that goes on and those behind it leak, as
+/// crossbeam's do; but not while the thread is unwinding already, which that would abort.
 impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
-        while let Some(value) = self.pop_front() {
-            drop(value);
+        while needs_drop::<T>() && !self.is_empty() {
+            let value = self.pop_front();
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+                if !thread::panicking() {
+                    resume_unwind(payload);
+                }
+                // Reported by the panic hook; its own drop may panic as well.
+                forget(payload);
+            }
         }
         self.free();
     }

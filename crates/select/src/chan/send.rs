@@ -29,7 +29,7 @@ impl<T> Chan<T> {
         let Some(mut state) = self.lock_plain(SEND_READY) else {
             return self.try_send_among(value);
         };
-        state.insert(value);
+        state.put(value);
         let room = state.has_room();
         mirror_plain(&mut state, true, room);
         Ok(())

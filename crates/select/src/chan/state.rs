@@ -63,34 +63,37 @@ pub(crate) struct State<T> {
     room: isize,
     offers: isize,
     cap: isize,
-    /// Closed by a call.
-    pub(crate) closed: bool,
-    pub(crate) no_senders: bool,
-    pub(crate) no_receivers: bool,
+    /// Who keep the channel's memory: the two ends, and weak handles.
+    n_keepers: usize,
     pub(crate) sendq: Queue,
     pub(crate) recvq: Queue,
     pub(crate) watchq: Queue,
     /// Those who wait for sends to become impossible.
     pub(crate) closeq: Queue,
+    /// Closed by a call.
+    pub(super) closed: bool,
+    pub(super) no_senders: bool,
+    pub(super) no_receivers: bool,
 }
 
 impl<T> State<T> {
-    pub(crate) fn new(cap: Option<usize>) -> Self {
+    pub(super) fn new(cap: Option<usize>, buf: Ring<T>) -> Self {
         let cap = cap.map_or(UNBOUNDED, |cap| isize::try_from(cap).unwrap_or(UNBOUNDED));
         Self {
-            buf: Ring::new(),
+            buf,
             granted: 0,
             returned: 0,
             room: cap,
             offers: 0,
             cap,
-            closed: false,
-            no_senders: false,
-            no_receivers: false,
+            n_keepers: 2,
             sendq: Queue::new(),
             recvq: Queue::new(),
             watchq: Queue::new(),
             closeq: Queue::new(),
+            closed: false,
+            no_senders: false,
+            no_receivers: false,
         }
     }
 
@@ -151,8 +154,15 @@ impl<T> State<T> {
         self.no_sends() | self.recvq.has_open() || self.has_room()
     }
 
-    /// Puts a value down at the back.
+    /// Puts a value down at the back, where there is room.
     #[inline]
+    pub(crate) fn put(&mut self, value: T) {
+        debug_assert!(self.has_room());
+        self.buf.push_back(value);
+        self.room -= 1;
+    }
+
+    /// As [`put`](Self::put), where there may be none.
     pub(crate) fn insert(&mut self, value: T) {
         self.buf.push_back(value);
         if self.room + self.offers > 0 {
@@ -225,7 +235,7 @@ impl<T> State<T> {
             self.give(receiver, value, wakes);
             Ok(())
         } else if self.has_room() {
-            self.insert(value);
+            self.put(value);
             Ok(())
         } else {
             Err(value)
@@ -260,6 +270,21 @@ impl<T> State<T> {
             let sender = self.sendq.claim_first_if(|payload| !payload.is_null())?;
             self.take(sender, wakes)
         })
+    }
+
+    /// One more keeps the memory.
+    pub(super) fn keep(&mut self) {
+        self.n_keepers = self
+            .n_keepers
+            .checked_add(1)
+            .expect("too many weak handles");
+    }
+
+    /// One less does. Whether it was the last.
+    #[must_use]
+    pub(super) fn keep_no_more(&mut self) -> bool {
+        self.n_keepers -= 1;
+        self.n_keepers == 0
     }
 
     /// Takes a value back that was received and not wanted: it is received first.
