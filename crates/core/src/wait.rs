@@ -286,12 +286,11 @@ fn sleep<A: Arms + ?Sized>(
     Parker::with_current(|parker| {
         let n = arms.len();
         let brief = matches!(given, Deadline::Past);
-        let wake = || Wake::Thread(Arc::clone(parker));
-        let waiter = &match n {
-            // Who serves it while it looks is spared waking it.
-            1 if !brief => Waiter::looking(),
-            1 => Waiter::single(wake()),
-            _ => Waiter::many(wake()),
+        let wake = Wake::Thread(Arc::clone(parker));
+        let waiter = &if n == 1 {
+            Waiter::single(wake)
+        } else {
+            Waiter::many(wake)
         };
         let queued = Queued {
             arms,
@@ -304,10 +303,6 @@ fn sleep<A: Arms + ?Sized>(
         let spin = || (!given.has_passed()).then(|| spin(waiter)).flatten();
         if let Some(arm) = queued.enqueue(order.start(n)).or_else(spin) {
             return Some(queued.won(arm));
-        }
-        if n == 1 && !brief && waiter.set_wake(wake()) == WakeSet::Anew {
-            // An offer may have held us while we looked, and let us go.
-            queued.recheck(0, true);
         }
         let mut deadline = given;
         let mut waiting = None;
@@ -337,7 +332,7 @@ fn sleep<A: Arms + ?Sized>(
             if waiter.ready().is_some() {
                 continue;
             }
-            let spent = waiter.set_wake(wake()) == WakeSet::Anew;
+            let spent = waiter.set_wake(Wake::Thread(Arc::clone(parker))) == WakeSet::Anew;
             if spent {
                 // An offer that held us has fallen through: our own deadline counts again.
                 deadline = given;

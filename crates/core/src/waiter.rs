@@ -55,15 +55,10 @@ const BUSY: usize = 4;
 const ARM: u32 = 3;
 const ABORTED: usize = usize::MAX >> ARM;
 
-/// The id of those who stand in one queue.
-const SINGLE: u64 = 0;
-/// The same, of threads that began their wait looking.
-const LOOKING: u64 = u64::MAX;
-
 /// One blocked goroutine.
 pub struct Waiter {
     word: AtomicUsize,
-    // SINGLE or LOOKING: stands in one queue only, whose lock orders all who would claim it.
+    // 0: stands in one queue only, whose lock orders all who would claim it.
     id: u64,
     // Written by the owner before the waiter is queued or while it holds BUSY; taken by
     // the claimer between CLAIMED and READY, or under BUSY.
@@ -128,14 +123,7 @@ pub enum Unpaired {
 impl Waiter {
     /// A waiter for one queue, woken by `wake`.
     pub fn single(wake: Wake) -> Self {
-        Self::with_id(SINGLE, Some(wake))
-    }
-
-    /// A waiter for one queue, of a thread that looks at it: nobody is woken before
-    /// [`set_wake`](Self::set_wake) says whom. Should an offer let it go meanwhile, that
-    /// finds no wake, as always.
-    pub fn looking() -> Self {
-        Self::with_id(LOOKING, None)
+        Self::with_id(0, Some(wake))
     }
 
     /// A waiter that may stand in many queues.
@@ -376,9 +364,6 @@ impl Waiter {
 
     /// Whether the one to be woken is a thread, which can complete an offer by itself.
     pub(crate) fn is_thread(&self) -> bool {
-        if self.id == LOOKING {
-            return true;
-        }
         if self.hold(|phase| phase == OPEN).is_err() {
             return false;
         }
