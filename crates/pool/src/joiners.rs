@@ -127,6 +127,7 @@ impl Task {
 
     /// Gives back a result that was won and not used. The handle still lives.
     pub(crate) fn untake(&self) {
+        self.header().state.ungrant();
         self.header().state.untake();
         self.release();
     }
@@ -144,7 +145,10 @@ impl Task {
         let mut given_back = None;
         if joiners.has_open() && header.state.take() {
             match joiners.claim() {
-                Some(joiner) => joiner.complete(Outcome(0), &mut wakes),
+                Some(joiner) => {
+                    header.state.grant();
+                    joiner.complete(Outcome(0), &mut wakes);
+                }
                 None => given_back = Some(header.state.untake()),
             }
         }

@@ -1,7 +1,7 @@
 //! A goroutine's state word and its named transitions.
 //!
 //! ```text
-//! | untakes (bits 8-31) | AWAITED | DETACHED | TAKEN | WAITED | DONE | CANCELLED | RUNNING | SCHEDULED |
+//! | untakes (bits 9-31) | GRANTED | AWAITED | DETACHED | TAKEN | WAITED | DONE | CANCELLED | RUNNING | SCHEDULED |
 //!
 //! born SCHEDULED ──start──▶ RUNNING ──park──▶ idle ──wake──▶ SCHEDULED
 //!                             │  ▲─────woken meanwhile: park says so, and it is queued again
@@ -19,6 +19,8 @@
 //! - **AWAITED** says that the handle's waker lies in the cell. The handle sets it, and takes
 //!   it back to change the waker, only while not DONE; the step to DONE takes it away and
 //!   with it grants the waker to the runner.
+//! - **GRANTED** says that TAKEN was set for one who waits in the queue. Should he be
+//!   forgotten, the drop of the handle, which he can use no more, finds the result.
 
 use rendez_core::shim::atomic::{AtomicU32, Ordering};
 
@@ -30,7 +32,8 @@ const WAITED: u32 = 1 << 4;
 const TAKEN: u32 = 1 << 5;
 const DETACHED: u32 = 1 << 6;
 const AWAITED: u32 = 1 << 7;
-const UNTAKE: u32 = 1 << 8;
+const GRANTED: u32 = 1 << 8;
+const UNTAKE: u32 = 1 << 9;
 
 /// The word.
 #[derive(Debug)]
@@ -55,6 +58,9 @@ impl Word {
     }
     pub(crate) fn is_waited(self) -> bool {
         self.0 & WAITED != 0
+    }
+    pub(crate) fn is_granted(self) -> bool {
+        self.0 & GRANTED != 0
     }
     pub(crate) fn is_detached(self) -> bool {
         self.0 & DETACHED != 0
@@ -148,6 +154,16 @@ impl State {
             let before = Word(self.0.fetch_or(TAKEN, Ordering::AcqRel));
             before.is_ready()
         }
+    }
+
+    /// The result that was won is another's, who waits for it.
+    pub(crate) fn grant(&self) {
+        self.0.fetch_or(GRANTED, Ordering::AcqRel);
+    }
+
+    /// Whoever had the result granted gives it back.
+    pub(crate) fn ungrant(&self) {
+        self.0.fetch_and(!GRANTED, Ordering::AcqRel);
     }
 
     /// Gives a result back that was won and not used.

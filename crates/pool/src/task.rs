@@ -206,8 +206,20 @@ impl Task {
         if word.is_awaited() {
             self.stop_awaiting();
         }
-        if word.is_ready() {
-            if let Some(unheard) = self.discard() {
+        if !word.is_done() {
+            return;
+        }
+        let ours = if word.is_waited() {
+            // A future that was forgotten may have been granted the result. It borrowed the
+            // handle, so nobody is left who would take it. (Granted under this lock.)
+            let _joiners = self.header().joiners.lock();
+            state.take() || state.load().is_granted()
+        } else {
+            state.take()
+        };
+        if ours {
+            // SAFETY: TAKEN was set by us, or for one who does not come.
+            if let Some(unheard) = unsafe { (self.header().vtable.discard)(self.0) } {
                 unheard.tell(self);
             }
         }

@@ -4,9 +4,10 @@
 mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{pool, within_a_minute};
+use common::{pool, until, within_a_minute};
 use rendez_pool::{JoinError, scope};
 use rendez_select::bounded;
 
@@ -152,4 +153,46 @@ impl StreamSum for rendez_select::Receiver<i32> {
         }
         sum
     }
+}
+
+/// A future that was granted the result and is forgotten keeps nothing that the scope lent.
+#[test]
+fn a_forgotten_wait_leaves_the_result_to_the_drop_of_its_handle() {
+    use std::future::Future;
+    use std::task::{Context, Poll, Waker};
+
+    struct Reads<'a>(&'a AtomicUsize);
+    impl Drop for Reads<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let leaked = Arc::new(std::sync::Mutex::new(None::<Waker>));
+    {
+        let dropped = AtomicUsize::new(0);
+        scope(|s| {
+            let (go_on, may_go_on) = bounded::<()>(0);
+            let (keep, lent) = (Arc::clone(&leaked), &dropped);
+            let handle = s.go(async move {
+                std::future::poll_fn(|cx| {
+                    *keep.lock().unwrap() = Some(cx.waker().clone());
+                    Poll::Ready(())
+                })
+                .await;
+                let _ = may_go_on.recv_async().await;
+                Reads(lent)
+            });
+            let mut waits = Box::pin(async {
+                rendez_select::select_async! { recv(handle) -> result => drop(result) }
+            });
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(waits.as_mut().poll(&mut cx).is_pending());
+            std::mem::forget(waits);
+            drop(go_on);
+            until(|| handle.is_finished());
+            drop(handle);
+        });
+        assert_eq!(dropped.load(Ordering::SeqCst), 1, "within the scope");
+    }
+    drop(leaked);
 }
