@@ -36,7 +36,8 @@ pub struct Outcome(pub u64);
 /// One look at a case, by plain loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// Whether [`Case::try_now`] is worth a try. `false` is certain, `true` is not.
+    /// Whether [`Case::try_now`] is worth a try. `false` is certain: there was an instant, in
+    /// this look, at which the case was not ready. `true` is not.
     pub ready: bool,
     /// Never decreases, and has changed whenever the case became ready. Two looks at all
     /// arms of a select that find none ready and every epoch unchanged prove an instant,

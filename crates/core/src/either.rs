@@ -68,7 +68,8 @@ unsafe impl<A: Case, B: Case> Case for Either<A, B> {
     fn probe(&self) -> Probe {
         let (first, second) = (self.first.probe(), self.second.probe());
         Probe {
-            ready: first.ready || second.ready,
+            // Not ready before the second was looked at and not after: not ready with it.
+            ready: first.ready || second.ready || self.first.probe() != first,
             // Neither decreases, so the sum is the same only if both are.
             epoch: first.epoch.wrapping_add(second.epoch),
         }

@@ -41,8 +41,18 @@ use look::{Look, idle, look_a_while, look_over, spin};
 
 /// Takes a ready arm; `None` only if there was an instant at which no arm was ready.
 #[track_caller]
+#[inline]
 pub fn try_any(arms: &[&dyn Case], order: Order) -> Option<Won> {
     hooks::switch_point();
+    // Of a single arm one look is such an instant.
+    match arms {
+        [only] if !only.probe().ready => None,
+        _ => try_each(arms, order),
+    }
+}
+
+#[track_caller]
+fn try_each(arms: &[&dyn Case], order: Order) -> Option<Won> {
     const LOOKS: usize = 3;
     for _ in 0..LOOKS {
         match look_over(arms, order) {

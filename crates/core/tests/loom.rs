@@ -16,6 +16,7 @@ use rendez_core::block_on::block_on;
 use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
 use rendez_core::clock::Alarm;
 use rendez_core::countdown::{Countdown, Zero};
+use rendez_core::either::Either;
 use rendez_core::goroutine::WaitKind;
 use rendez_core::lock::{WordGuard, WordLock};
 use rendez_core::parker::Parker;
@@ -321,6 +322,29 @@ fn a_try_that_finds_nothing_leaves_nothing() {
         assert_eq!(gate.left(), u64::from(!taken));
         assert_eq!(gate.n_waiting(), 0);
     });
+}
+
+#[test]
+fn a_try_finds_one_of_two_that_are_never_closed_together() {
+    model(
+        "try: two cases as one, the second opens before the first is taken",
+        || {
+            let (first, second) = (Gate::new(0), Gate::new(1));
+            let theirs = (Arc::clone(&first), Arc::clone(&second));
+            let other = thread::spawn(move || {
+                theirs.0.open();
+                Pass(theirs.1).try_now().is_some()
+            });
+            let case = Either::new(Pass(Arc::clone(&first)), Pass(Arc::clone(&second)));
+            let arms: [&dyn Case; 1] = [&case];
+            let taken = wait::try_any(&arms, Order::Fair).is_some();
+            let theirs = other.join().unwrap();
+            assert!(taken, "one of them was open at every instant");
+            let n_taken = 1 + u64::from(theirs);
+            assert_eq!(first.left() + second.left(), 2 - n_taken);
+            assert_eq!((first.n_waiting(), second.n_waiting()), (0, 0));
+        },
+    );
 }
 
 #[test]
