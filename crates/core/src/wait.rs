@@ -192,11 +192,12 @@ impl<'a, A: Arms + ?Sized> Queued<'a, A> {
     #[inline]
     fn deadline(&self) -> Option<Instant> {
         let mut earliest = None::<Instant>;
-        for i in 0..self.arms.len() {
-            if let Some(due) = self.arms.arm(i).deadline() {
+        self.arms.each(&mut |_, arm| {
+            if let Some(due) = arm.deadline() {
                 earliest = Some(earliest.map_or(due, |e| e.min(due)));
             }
-        }
+            None::<()>
+        });
         earliest
     }
 
@@ -241,11 +242,12 @@ fn from<R>(start: usize, n: usize, mut f: impl FnMut(usize) -> Option<R>) -> Opt
 
 #[inline]
 fn leave<A: Arms + ?Sized>(arms: &A, nodes: &[Node], winner: Option<usize>) {
-    for (i, node) in nodes.iter().enumerate().take(arms.len()) {
+    arms.each(&mut |i, arm| {
         if Some(i) != winner {
-            arms.arm(i).dequeue(node);
+            arm.dequeue(&nodes[i]);
         }
-    }
+        None::<()>
+    });
 }
 
 /// Ends a wait whose result nobody wants.

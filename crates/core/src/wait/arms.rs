@@ -13,6 +13,12 @@ pub trait Arms {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// The first thing `visit` gives for an arm, in their order. In a typed list each arm is
+    /// met as what it is, where [`arm`](Self::arm) has to find it first.
+    #[inline]
+    fn each<T>(&self, visit: &mut impl FnMut(usize, &dyn Case) -> Option<T>) -> Option<T> {
+        (0..self.len()).find_map(|i| visit(i, self.arm(i)))
+    }
 }
 
 impl Arms for [&dyn Case] {
@@ -64,6 +70,10 @@ impl Arms for Empty {
     fn arm(&self, _: usize) -> &dyn Case {
         unreachable!("an arm's number is below the number of arms")
     }
+    #[inline]
+    fn each<T>(&self, _: &mut impl FnMut(usize, &dyn Case) -> Option<T>) -> Option<T> {
+        None
+    }
 }
 
 /// A list of cases and one more: it keeps its arms' types, so that a future over it is
@@ -83,6 +93,10 @@ impl<R: Arms, C: Case> Arms for And<R, C> {
         } else {
             self.0.arm(i)
         }
+    }
+    #[inline]
+    fn each<T>(&self, visit: &mut impl FnMut(usize, &dyn Case) -> Option<T>) -> Option<T> {
+        self.0.each(visit).or_else(|| visit(self.0.len(), &self.1))
     }
 }
 

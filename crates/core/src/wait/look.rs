@@ -34,57 +34,129 @@ pub fn look<A: Arms + ?Sized>(arms: &A, order: Order) -> Option<Won> {
     }
 }
 
+#[inline]
 pub(super) fn look_over<A: Arms + ?Sized>(arms: &A, order: Order) -> Look {
     let n = arms.len();
-    let try_arm = |i: usize| arms.arm(i).try_now().map(|outcome| (i, outcome));
-    let in_order = order == Order::Biased || n == 1;
-    // Uniform among the ready ones: the k-th one seen replaces the choice with
-    // probability 1/k.
-    let (mut n_ready, mut chosen, mut epochs) = (0, 0, 0_u64);
-    for i in 0..n {
-        let probe = arms.arm(i).probe();
-        if !probe.ready {
+    if order == Order::Biased || n == 1 {
+        return look_in_order(arms);
+    }
+    if let Some(won) = guess(arms) {
+        return Look::Won(won);
+    }
+    let (mut ready, mut epochs) = (Draw::default(), 0_u64);
+    arms.each(&mut |i, arm| {
+        let probe = arm.probe();
+        if probe.ready {
+            ready.note(i);
+        } else {
             epochs = epochs.wrapping_add(probe.epoch);
-            continue;
         }
-        n_ready += 1;
-        if in_order {
-            if let Some(won) = try_arm(i) {
-                return Look::Won(won);
-            }
-        } else if n_ready == 1 || hooks::random_below(n_ready) == 0 {
-            chosen = i;
-        }
-    }
-    if n_ready == 0 {
+        None::<()>
+    });
+    let Some(drawn) = ready.draw() else {
         return Look::Idle(epochs);
-    }
-    if in_order {
-        return Look::Late;
-    }
-    // Somebody was faster at the chosen one: any other will do.
-    let won = try_arm(chosen).or_else(|| {
+    };
+    // Somebody was faster at the one drawn: any other will do.
+    let won = try_arm(arms, drawn).or_else(|| {
         let start = hooks::random_below(n);
-        (start..n)
-            .chain(0..start)
-            .filter(|&i| arms.arm(i).probe().ready)
-            .find_map(try_arm)
+        (start..n).chain(0..start).find_map(|i| try_ready(arms, i))
     });
     won.map_or(Look::Late, Look::Won)
+}
+
+fn look_in_order<A: Arms + ?Sized>(arms: &A) -> Look {
+    let (mut late, mut epochs) = (false, 0_u64);
+    let won = arms.each(&mut |i, arm| {
+        let probe = arm.probe();
+        if probe.ready {
+            late = true;
+            return arm.try_now().map(|outcome| (i, outcome));
+        }
+        epochs = epochs.wrapping_add(probe.epoch);
+        None
+    });
+    match won {
+        Some(won) => Look::Won(won),
+        None if late => Look::Late,
+        None => Look::Idle(epochs),
+    }
+}
+
+/// Of very many arms a few are tried before all are looked at. Each is drawn from all, so one
+/// that is found ready has been drawn from the ready ones.
+fn guess<A: Arms + ?Sized>(arms: &A) -> Option<Won> {
+    const SHARE: usize = 64;
+    let n = arms.len();
+    (0..n / SHARE).find_map(|_| try_ready(arms, hooks::random_below(n)))
+}
+
+fn try_ready<A: Arms + ?Sized>(arms: &A, i: usize) -> Option<Won> {
+    arms.arm(i).probe().ready.then(|| try_arm(arms, i))?
+}
+
+fn try_arm<A: Arms + ?Sized>(arms: &A, i: usize) -> Option<Won> {
+    arms.arm(i).try_now().map(|outcome| (i, outcome))
+}
+
+/// Draws one of the numbers noted, each with the same probability. They are noted in rising
+/// order; a random number is needed for each block of them, and for none that is alone.
+#[derive(Default)]
+struct Draw {
+    block: usize,
+    noted: u64,
+    // The block drawn of those that are complete, and what was noted in it.
+    drawn: (usize, u64),
+    n: usize,
+}
+
+impl Draw {
+    const BLOCK: usize = u64::BITS as usize;
+
+    #[inline]
+    fn note(&mut self, i: usize) {
+        if i / Self::BLOCK != self.block {
+            self.complete();
+            self.block = i / Self::BLOCK;
+        }
+        self.noted |= 1 << (i % Self::BLOCK);
+    }
+
+    fn complete(&mut self) {
+        let noted = std::mem::take(&mut self.noted);
+        let n = noted.count_ones() as usize;
+        self.n += n;
+        // With probability n of all, so that each number is as likely as any other.
+        if n == self.n || hooks::random_below(self.n) < n {
+            self.drawn = (self.block, noted);
+        }
+    }
+
+    #[inline]
+    fn draw(mut self) -> Option<usize> {
+        self.complete();
+        let (block, mut noted) = self.drawn;
+        if self.n == 0 {
+            return None;
+        }
+        if !noted.is_power_of_two() {
+            for _ in 0..hooks::random_below(noted.count_ones() as usize) {
+                noted &= noted - 1;
+            }
+        }
+        Some(block * Self::BLOCK + noted.trailing_zeros() as usize)
+    }
 }
 
 /// The sum of all epochs if no arm is ready. Epochs never decrease, so the sum is the
 /// same twice only if each is.
 pub(super) fn idle<A: Arms + ?Sized>(arms: &A) -> Option<u64> {
     let mut sum = 0_u64;
-    for i in 0..arms.len() {
-        let probe = arms.arm(i).probe();
-        if probe.ready {
-            return None;
-        }
+    let ready = arms.each(&mut |_, arm| {
+        let probe = arm.probe();
         sum = sum.wrapping_add(probe.epoch);
-    }
-    Some(sum)
+        probe.ready.then_some(())
+    });
+    ready.is_none().then_some(sum)
 }
 
 /// Looks for about as long as a sleep and its wake would take, before it queues. A peer that
@@ -162,4 +234,42 @@ fn turns<R>(pauses: u32, yields: u32, mut done: impl FnMut() -> Option<R>) -> Op
         }
     }
     None
+}
+
+#[cfg(all(test, not(rendez_loom)))]
+mod tests {
+    use super::Draw;
+
+    fn drawn(noted: &[usize]) -> Option<usize> {
+        let mut draw = Draw::default();
+        noted.iter().for_each(|&i| draw.note(i));
+        draw.draw()
+    }
+
+    #[test]
+    fn of_nothing_nothing_is_drawn() {
+        assert_eq!(drawn(&[]), None);
+    }
+
+    #[test]
+    fn one_that_is_alone_is_drawn() {
+        for i in [0, 1, 63, 64, 65, 127, 128, 1000] {
+            assert_eq!(drawn(&[i]), Some(i));
+        }
+    }
+
+    #[test]
+    fn each_is_drawn_equally_often_whatever_block_it_is_in() {
+        const ROUNDS: usize = 40_000;
+        let noted = [0, 62, 63, 64, 200, 201, 202, 1000];
+        let mut times = [0; 8];
+        for _ in 0..ROUNDS {
+            let drawn = drawn(&noted);
+            times[noted.iter().position(|&i| Some(i) == drawn).expect("was noted")] += 1;
+        }
+        let (mean, sigma) = (ROUNDS as f64 / 8.0, (ROUNDS as f64 * 7.0 / 64.0).sqrt());
+        for n in times {
+            assert!((f64::from(n) - mean).abs() < 6.0 * sigma, "{times:?}");
+        }
+    }
 }

@@ -203,6 +203,12 @@ unsafe impl<T> Case for Recv<'_, T> {
     }
 
     fn try_now(&self) -> Option<Outcome> {
+        if let Some(mut state) = self.0.lock_plain(RECV_READY) {
+            state.grant();
+            let (more, room) = (state.available() > 0, state.has_room());
+            mirror_plain(&mut state, more, room);
+            return Some(GRANTED);
+        }
         let mut chan = self.0.lock();
         if chan.available() > 0 {
             return Some(self.win(&mut chan));
