@@ -724,7 +724,7 @@ fn select_hands_a_losing_value_back_and_is_reused() {
 
 #[test]
 fn a_selector_waits_on_many_and_gives_key_and_value() {
-    let mut selector: Selector<'_, usize> = Selector::new();
+    let mut selector: Selector<usize> = Selector::new();
     let channels: Vec<_> = (0..1_000).map(|_| unbounded()).collect();
     let keys: Vec<usize> = channels
         .iter()

@@ -56,13 +56,13 @@ type NotSync = Cell<u8>;
 fn what_is_not_send_or_sync_does_not_become_so() {
     use rendez::select::{broadcast, oneshot, watch};
     must_not! {
-        Send: Sender<NotSend>, Receiver<NotSend>, Selector<'static, NotSend>,
+        Send: Sender<NotSend>, Receiver<NotSend>, Selector<NotSend>,
             rendez::select::WeakSender<NotSend>, rendez::select::WeakReceiver<NotSend>,
             rendez::select::Permit<'static, NotSend>, rendez::select::SendSink<NotSend>,
             rendez::select::RecvStream<NotSend>, rendez::select::Drain<NotSend>,
             rendez::select::SendFuture<'static, NotSend>, rendez::select::RecvFuture<'static, NotSend>,
             rendez::select::SelectedOperation<'static>,
-            rendez::select::SelectorFuture<'static, 'static, NotSend>,
+            rendez::select::SelectorFuture<'static, NotSend>,
             oneshot::Sender<NotSend>, oneshot::Receiver<NotSend>,
             // Cloned by many threads at once.
             broadcast::Sender<NotSync>, broadcast::Receiver<NotSync>,

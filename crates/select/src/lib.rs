@@ -79,7 +79,7 @@ pub use crate::oneshot::oneshot;
 pub use crate::permit::{Permit, ReserveFuture};
 pub use crate::receiver::{Receiver, RecvFuture};
 pub use crate::select::{ReadyFuture, Select, SelectFuture, SelectedOperation};
-pub use crate::selector::{Selector, SelectorFuture};
+pub use crate::selector::{BorrowingSelector, Selector, SelectorArm, SelectorFuture};
 pub use crate::sender::{SendFuture, Sender};
 pub use crate::sink::SendSink;
 pub use crate::watch::watch;

@@ -35,6 +35,9 @@ use crate::receiver::Receiver;
 /// tickers, permits of a semaphore and an `or_done` are the exception to the cost: each is
 /// looked at in every wait, and queues anew.)
 ///
+/// A `Selector<T>` borrows nothing. One whose arms borrow is a [`BorrowingSelector`], which
+/// [`new`](Self::new) makes as well: which of the two follows from what is added.
+///
 /// (A `send` arm of somebody else's select that meets a waiting `Selector` at capacity 0
 /// makes it look at all its channels once more.)
 ///
@@ -59,23 +62,35 @@ use crate::receiver::Receiver;
 ///     selector.remove(key);
 /// }
 /// ```
-pub struct Selector<'a, T> {
-    standing: Standing<Member<'a, T>>,
+pub struct Selector<T, A: SelectorArm<T> + ?Sized = dyn SelectorArm<T> + Send> {
+    standing: Standing<Member<T, A>>,
     // By arm, where there is one.
     keys: Vec<usize>,
     arms: HashMap<usize, usize>,
     next: usize,
 }
 
+/// A [`Selector`] of arms that borrow for as long as `'a`: one that waits for `ctx.done()` too,
+/// for example.
+pub type BorrowingSelector<'a, T> = Selector<T, dyn SelectorArm<T> + Send + 'a>;
+
 /// One arm.
-enum Member<'a, T> {
+enum Member<T, A: ?Sized> {
     Receiver(Receiver<T>),
-    Other(Box<dyn Other<T> + Send + 'a>),
+    Other(Box<A>),
 }
 
-/// An arm of another type, and what is made of what it gives.
-trait Other<T> {
+/// An arm of another type, and what is made of what it gives. Part of a [`Selector`]'s type for
+/// its lifetime alone.
+#[doc(hidden)]
+pub trait SelectorArm<T>: Sealed {
+    /// What is waited for.
     fn case(&self) -> &dyn Case;
+    /// What is received.
+    ///
+    /// # Errors
+    ///
+    /// As the function says that it was added with.
     fn finish(&self, outcome: Outcome) -> Result<T, RecvError>;
 }
 
@@ -84,7 +99,9 @@ struct Mapped<A, F> {
     map: F,
 }
 
-impl<T, A: Arm, F: Fn(A::Output) -> Result<T, RecvError>> Other<T> for Mapped<A, F> {
+impl<A: Arm, F> Sealed for Mapped<A, F> {}
+
+impl<T, A: Arm, F: Fn(A::Output) -> Result<T, RecvError>> SelectorArm<T> for Mapped<A, F> {
     fn case(&self) -> &dyn Case {
         &self.arm
     }
@@ -94,7 +111,7 @@ impl<T, A: Arm, F: Fn(A::Output) -> Result<T, RecvError>> Other<T> for Mapped<A,
     }
 }
 
-impl<T> Member<'_, T> {
+impl<T, A: SelectorArm<T> + ?Sized> Member<T, A> {
     fn case(&self) -> &dyn Case {
         match self {
             Self::Receiver(receiver) => receiver,
@@ -110,14 +127,14 @@ impl<T> Member<'_, T> {
     }
 }
 
-impl<T> Sealed for Member<'_, T> {}
+impl<T, A: ?Sized> Sealed for Member<T, A> {}
 
 // SAFETY: the one case it holds.
-unsafe impl<T> Case for Member<'_, T> {
+unsafe impl<T, A: SelectorArm<T> + ?Sized> Case for Member<T, A> {
     case_of!(this => this.case());
 }
 
-impl<'a, T> Selector<'a, T> {
+impl<'a, T> BorrowingSelector<'a, T> {
     /// Without channels.
     pub fn new() -> Self {
         Self {
@@ -175,7 +192,7 @@ impl<'a, T> Selector<'a, T> {
         self.add_member(Member::Other(Box::new(Mapped { arm, map })))
     }
 
-    fn add_member(&mut self, member: Member<'a, T>) -> usize {
+    fn add_member(&mut self, member: Member<T, dyn SelectorArm<T> + Send + 'a>) -> usize {
         let key = self.next;
         self.next += 1;
         let arm = self.standing.add(member);
@@ -261,7 +278,7 @@ impl<'a, T> Selector<'a, T> {
     /// Dropped before it completes, it has received nothing: a value it had been granted goes
     /// to the next receiver of that channel.
     #[track_caller]
-    pub fn wait_async(&mut self) -> SelectorFuture<'_, 'a, T> {
+    pub fn wait_async(&mut self) -> SelectorFuture<'_, T, dyn SelectorArm<T> + Send + 'a> {
         self.assert_not_empty();
         SelectorFuture {
             selector: self,
@@ -276,20 +293,22 @@ impl<'a, T> Selector<'a, T> {
             "no receivers have been added to `Selector`"
         );
     }
+}
 
+impl<T, A: SelectorArm<T> + ?Sized> Selector<T, A> {
     fn received(&self, (arm, outcome): Won) -> (usize, Result<T, RecvError>) {
         let member = self.standing.case(arm).expect("an absent arm never wins");
         (self.keys[arm], member.finish(outcome))
     }
 }
 
-impl<T> Default for Selector<'_, T> {
+impl<T> Default for BorrowingSelector<'_, T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<T> fmt::Debug for Selector<'_, T> {
+impl<T, A: SelectorArm<T> + ?Sized> fmt::Debug for Selector<T, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad("Selector { .. }")
     }
@@ -297,12 +316,12 @@ impl<T> fmt::Debug for Selector<'_, T> {
 
 /// What [`Selector::wait_async`] gives.
 #[must_use = "futures do nothing unless polled"]
-pub struct SelectorFuture<'s, 'a, T> {
-    selector: &'s mut Selector<'a, T>,
+pub struct SelectorFuture<'s, T, A: SelectorArm<T> + ?Sized = dyn SelectorArm<T> + Send> {
+    selector: &'s mut Selector<T, A>,
     location: &'static Location<'static>,
 }
 
-impl<T> Future for SelectorFuture<'_, '_, T> {
+impl<T, A: SelectorArm<T> + ?Sized> Future for SelectorFuture<'_, T, A> {
     type Output = (usize, Result<T, RecvError>);
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -312,13 +331,13 @@ impl<T> Future for SelectorFuture<'_, '_, T> {
     }
 }
 
-impl<T> Drop for SelectorFuture<'_, '_, T> {
+impl<T, A: SelectorArm<T> + ?Sized> Drop for SelectorFuture<'_, T, A> {
     fn drop(&mut self) {
         self.selector.standing.cancel();
     }
 }
 
-impl<T> fmt::Debug for SelectorFuture<'_, '_, T> {
+impl<T, A: SelectorArm<T> + ?Sized> fmt::Debug for SelectorFuture<'_, T, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad("SelectorFuture { .. }")
     }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use common::{Census, Count, at_every_capacity, channel, poll, poll_with, until, within};
 use rendez_core::block_on::block_on;
 use rendez_select::{
-    RecvError, Selector, TryRecvError, after, at, bounded, broadcast, never, oneshot, or_done,
-    select, select_async, tick, unbounded, watch,
+    BorrowingSelector, RecvError, Selector, TryRecvError, after, at, bounded, broadcast, never,
+    oneshot, or_done, select, select_async, tick, unbounded, watch,
 };
 
 const LONG: Duration = Duration::from_secs(100);
@@ -385,7 +385,7 @@ fn arms_of_other_kinds_are_told_by_what_is_made_of_them() {
         let absent = selector.add_with(None::<&rendez_select::Receiver<u8>>, |_| Ok(Event::Gone));
         assert_eq!(selector.len(), 6);
         assert_eq!(selector.try_wait(), None);
-        let received = |selector: &mut Selector<'_, Event>, turn: usize| {
+        let received = |selector: &mut BorrowingSelector<'_, Event>, turn: usize| {
             if turn % 2 == 0 {
                 selector.wait()
             } else {
@@ -487,4 +487,24 @@ fn while_an_offer_holds_it_a_selector_does_not_spin_for_an_arm_that_is_due() {
         drop(waiting);
         assert_eq!(selector.wait(), (due, Ok(0)));
     });
+}
+
+#[test]
+fn a_selector_that_borrows_nothing_is_named_without_a_lifetime() {
+    struct Mux {
+        selector: Selector<u8>,
+    }
+    fn mux(rx: &rendez_select::Receiver<u8>) -> Mux {
+        let mut selector = Selector::new();
+        selector.add(rx);
+        Mux { selector }
+    }
+    fn empty() -> Selector<u8> {
+        Selector::default()
+    }
+    let (tx, rx) = bounded(1);
+    let mut mux = mux(&rx);
+    tx.send(7).unwrap();
+    assert_eq!(mux.selector.wait(), (0, Ok(7)));
+    assert!(empty().is_empty());
 }

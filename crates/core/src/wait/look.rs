@@ -265,7 +265,10 @@ mod tests {
         let mut times = [0; 8];
         for _ in 0..ROUNDS {
             let drawn = drawn(&noted);
-            times[noted.iter().position(|&i| Some(i) == drawn).expect("was noted")] += 1;
+            times[noted
+                .iter()
+                .position(|&i| Some(i) == drawn)
+                .expect("was noted")] += 1;
         }
         let (mean, sigma) = (ROUNDS as f64 / 8.0, (ROUNDS as f64 * 7.0 / 64.0).sqrt());
         for n in times {

@@ -17,7 +17,7 @@ pub(crate) struct Actor {
     kind: Kind,
     drops: bool,
     // Kept from step to step, with the channel of each key.
-    selector: Selector<'static, u32>,
+    selector: Selector<u32>,
     keys: Vec<Option<usize>>,
 }
 
