@@ -27,6 +27,9 @@ pub trait Scheduler: Send + Sync {
     fn before_block(&self);
     /// The calling thread runs again.
     fn after_block(&self);
+    /// Whether the calling thread may give way to others for a while before it blocks, since
+    /// nobody waits for it to hand on what it holds.
+    fn may_linger(&self) -> bool;
 }
 
 /// A bubble of virtual time: replaces clock, randomness and schedule for the goroutines
@@ -64,6 +67,12 @@ pub(crate) fn has_scheduler() -> bool {
     SCHEDULER
         .try_with(|s| s.try_borrow().is_ok_and(|s| s.is_some()))
         .unwrap_or(false)
+}
+
+/// Whether the calling thread may give way to others for a while before it blocks.
+pub(crate) fn may_linger() -> bool {
+    let scheduler = SCHEDULER.try_with(|s| s.borrow().clone()).ok().flatten();
+    scheduler.is_none_or(|scheduler| scheduler.may_linger())
 }
 
 /// Tells the scheduler and the bubble that the calling thread is about to sleep; they

@@ -424,6 +424,15 @@ impl hooks::Scheduler for Hook {
         worker.hold(core);
         worker.shared.begin_watch();
     }
+
+    fn may_linger(&self) -> bool {
+        // A thread without a core is one too many as it is.
+        worker().is_none_or(|worker| {
+            let core = worker.core.borrow();
+            let core = core.as_ref();
+            core.is_some_and(|core| !core.has_work() && !worker.shared.queues.has_shared())
+        })
+    }
 }
 
 impl Schedule for Shared {

@@ -195,7 +195,8 @@ pub(super) fn spin(waiter: &Waiter) -> Option<usize> {
 
 /// Asks `done` after pauses, each twice as long as the one before, since a peer is faster the
 /// less its cache lines are asked for; then each time giving way to other threads, which on
-/// a busy machine lets the peer run.
+/// a busy machine lets the peer run. A pool's worker has goroutines for whoever else would run:
+/// it hands them on instead.
 ///
 /// If it lets a stranger run instead, for as long as the system gives him, a sleep and its
 /// wake would have been better: a thread to which that happens gives way no more for a while.
@@ -214,7 +215,7 @@ fn turns<R>(pauses: u32, yields: u32, mut done: impl FnMut() -> Option<R>) -> Op
         }
     }
     let wary = WARY_FOR.try_with(|wary| wary.replace(wary.get().saturating_sub(1)));
-    if wary.unwrap_or(1) > 0 {
+    if wary.unwrap_or(1) > 0 || !hooks::may_linger() {
         return None;
     }
     let mut before = Instant::now();
