@@ -1,8 +1,7 @@
 //! What the tests share.
 #![allow(dead_code)]
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use rendez_pool::Pool;
@@ -15,20 +14,15 @@ pub(crate) fn pool(n: usize) -> Pool {
 /// Runs `f` and fails the process if it takes longer than any machine should need: a
 /// hang is a failure, not a wait for ever.
 pub(crate) fn within_a_minute<R>(f: impl FnOnce() -> R) -> R {
-    let ended = Arc::new(AtomicBool::new(false));
-    let (tx, rx) = mpsc::channel::<()>();
-    let seen = Arc::clone(&ended);
+    // Dropped when `f` has ended, by a panic too, which the test then reports.
+    let (_ended, rx) = mpsc::channel::<()>();
     std::thread::spawn(move || {
-        let _ = rx.recv_timeout(Duration::from_secs(60));
-        if !seen.load(Ordering::SeqCst) {
+        if rx.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout) {
             eprintln!("the test hangs");
             std::process::exit(101);
         }
     });
-    let result = f();
-    ended.store(true, Ordering::SeqCst);
-    drop(tx);
-    result
+    f()
 }
 
 /// Waits until `condition` holds.
