@@ -95,9 +95,11 @@ impl Live {
             return begun(self.0.fetch_add(ONE, Ordering::Relaxed));
         }
         mine.set(claims, MOVING);
+        // ORDERING: Release pairs with the Acquire in `count`: who sees the word changed sees
+        // MOVING.
         let before = self
             .0
-            .fetch_add((1 + DOZEN as usize) * ONE, Ordering::Relaxed);
+            .fetch_add((1 + DOZEN as usize) * ONE, Ordering::Release);
         mine.set(claims + DOZEN, 0);
         begun(before)
     }
@@ -137,7 +139,7 @@ impl Live {
 
     fn less(&self, n: u64) -> bool {
         let n = usize::try_from(n).expect("a few dozen");
-        // ORDERING: Release, so that who sees none sees what they did.
+        // ORDERING: Release, so that who sees none sees what they did, and as in `begin_many`.
         let before = self.0.fetch_sub(n * ONE, Ordering::AcqRel);
         before / ONE == n && before & FLAGS != 0
     }
@@ -159,7 +161,8 @@ impl Live {
         self.0.load(Ordering::Acquire) & SHUT != 0
     }
 
-    /// How many live, `accounts` being all there are. Exact if none begins or ends meanwhile.
+    /// How many live, `accounts` being all there are. Exact if for a moment none begins or ends;
+    /// otherwise off by a few dozen for each account, but none only if for a moment none lived.
     pub fn count<'a, A>(&self, accounts: impl Fn() -> A) -> usize
     where
         A: Iterator<Item = &'a Account>,
@@ -181,8 +184,12 @@ impl Live {
             let before = look();
             let all = self.0.load(Ordering::Acquire) / ONE;
             tries -= 1;
-            if before == look() && !before.2 || tries == 0 {
-                return all.saturating_sub(usize::try_from(before.0).unwrap_or(usize::MAX));
+            let n = all.saturating_sub(usize::try_from(before.0).unwrap_or(usize::MAX));
+            if before == look() && !before.2 {
+                return n;
+            }
+            if tries == 0 {
+                return n.max(usize::from(all > 0));
             }
             if before.2 {
                 thread::yield_now();

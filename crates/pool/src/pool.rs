@@ -165,7 +165,9 @@ impl Pool {
         self.shared().resize(n);
     }
 
-    /// How many goroutines have been started and have not ended.
+    /// How many goroutines have been started and have not ended. Off by up to a few dozen for
+    /// each worker if goroutines start and end without a pause meanwhile, but zero only if
+    /// there was an instant at which none lived.
     pub fn num_goroutines(&self) -> usize {
         self.shared().n_live()
     }

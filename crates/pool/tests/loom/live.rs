@@ -97,3 +97,17 @@ fn a_count_neither_misses_claims_that_move_nor_counts_them_twice() {
         pool.check(1, false);
     });
 }
+
+#[test]
+fn a_count_does_not_see_claims_on_their_way_into_an_account() {
+    model("live: count against begin", || {
+        let pool = Pool::new();
+        let theirs = Arc::clone(&pool);
+        let counting = thread::spawn(move || theirs.live.count(|| theirs.accounts.iter()));
+        assert_eq!(pool.begin(Some(0)), Begun::Counted);
+        let n = counting.join().unwrap();
+        assert!(n <= 1, "{n}");
+        pool.settle(0);
+        pool.check(1, false);
+    });
+}
