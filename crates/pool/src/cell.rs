@@ -356,7 +356,9 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
             Stage::Output(output) => Ok(output),
             Stage::Cancelled => Err(JoinError::Cancelled),
             Stage::Panic(unheard) => Err(JoinError::Panicked(unheard.payload)),
-            Stage::Body(_) | Stage::Empty => unreachable!("TAKEN is set over a result"),
+            // Granted to an arm of a select, which has taken it.
+            Stage::Empty => Err(JoinError::Cancelled),
+            Stage::Body(_) => unreachable!("TAKEN is set over a result"),
         }
     }
 

@@ -141,11 +141,10 @@ impl<T> JoinHandle<T> {
     /// ```
     #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
-        if self.is_finished() {
-            return self.take();
+        if !self.is_finished() {
+            let _ = wait::block_on_case(&Ended(&self.task), None, Location::caller());
         }
-        wait::block_on_case(&self.__case(), None, Location::caller())
-            .expect("a wait without a deadline ends with its case")
+        self.take()
     }
 
     /// Awaits the goroutine's end and gives its result, as awaiting the handle itself.
@@ -194,7 +193,7 @@ impl<T> JoinHandle<T> {
         self.task.identity().name()
     }
 
-    /// The result of a goroutine that has ended.
+    /// The result of a goroutine that has ended; the handle is not shared.
     fn take(&self) -> Result<T, JoinError> {
         if self.task.try_take_last() {
             // SAFETY: won just now; the goroutine gives a `T`.
@@ -234,6 +233,46 @@ impl<T> fmt::Debug for JoinHandle<T> {
             .field("finished", &self.is_finished())
             .finish()
     }
+}
+
+/// A goroutine's end, as a case for its handle, which then takes the result.
+struct Ended<'a>(&'a Task);
+
+impl Sealed for Ended<'_> {}
+
+// SAFETY: as `Finished`.
+unsafe impl Case for Ended<'_> {
+    fn probe(&self) -> Probe {
+        let ready = self.0.word().is_done();
+        Probe {
+            ready,
+            epoch: u64::from(ready),
+        }
+    }
+
+    fn try_now(&self) -> Option<Outcome> {
+        self.0.word().is_done().then_some(Outcome(0))
+    }
+
+    fn enqueue(&self, reg: &Registration<'_>) {
+        self.0.enqueue_last(reg);
+    }
+
+    fn dequeue(&self, node: &Node) {
+        self.0.dequeue(node);
+    }
+
+    fn abandon(&self, _: Outcome) {}
+
+    fn kind(&self) -> WaitKind {
+        WaitKind::Join
+    }
+}
+
+impl Arm for Ended<'_> {
+    type Output = ();
+
+    fn finish(&self, _: Outcome) {}
 }
 
 /// A goroutine's end, as a case: gives the result to one.

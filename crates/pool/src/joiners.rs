@@ -1,9 +1,10 @@
-//! Those who wait for a goroutine's end: threads and arms of selects in a queue, and the
-//! handle, if it is awaited, by a waker of its own.
+//! Those who wait for a goroutine's end: arms of selects and a blocked join in a queue, and
+//! the handle, if it is awaited, by a waker of its own.
 //!
 //! The end serves the queue once: everybody who only watches is told, and who came first wins
-//! the result. A result that is given back serves the next. An awaited handle is only woken,
-//! and takes the result when it is polled: nobody else can wait while it is borrowed for that.
+//! the result. A result that is given back serves the next. A handle that is joined or awaited
+//! is only told, and takes the result itself: nobody else can wait then, so that whoever still
+//! stands in the queue was forgotten, and gets nothing in its place.
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
@@ -99,6 +100,18 @@ impl Task {
         }
     }
 
+    /// Queues the handle, to be told of the end, or tells it at once.
+    pub(crate) fn enqueue_last(&self, reg: &Registration<'_>) {
+        let header = self.header();
+        let mut joiners = header.joiners.lock();
+        let ended = header.state.set_waited().is_done();
+        if !ended {
+            joiners.push(reg, WATCHES);
+        } else if reg.claim_self().is_ok() {
+            reg.complete_self(Outcome(0));
+        }
+    }
+
     /// Lets a queued joiner win if the result is there.
     pub(crate) fn recheck(&self, reg: &Registration<'_>) {
         let mut joiners = self.header().joiners.lock();
@@ -157,11 +170,9 @@ impl Task {
     }
 }
 
+const WATCHES: *const () = ptr::without_provenance(1);
+
 /// Tells a watcher from one who takes the result.
 fn payload(reg: &Registration<'_>) -> *const () {
-    if reg.watch {
-        ptr::without_provenance(1)
-    } else {
-        ptr::null()
-    }
+    if reg.watch { WATCHES } else { ptr::null() }
 }

@@ -35,6 +35,9 @@ pub trait Schedule: Send + Sync {
 }
 
 /// What happens after a goroutine's end: its drop is the last thing a goroutine does.
+///
+/// Implementers are ours. None of these functions panics: what they call of the user's they
+/// catch.
 pub trait Ending<T>: Send {
     /// Sees the result before the end is published, the body being gone; what it gives back
     /// is what the handle gets. Not called if the goroutine is freed with nobody left who

@@ -29,7 +29,8 @@ impl Slot {
     pub(crate) fn put(&self, task: Task) -> Option<Task> {
         let new = task.into_raw().as_ptr();
         if !self.is_some() {
-            // Others only take, so it is still empty.
+            // Others only take, so it is still empty. A core changes hands through a lock, so
+            // whoever holds it sees what the last holder put.
             // ORDERING: Release pairs with the Acquire in `take`.
             self.0.store(new, Ordering::Release);
             return None;

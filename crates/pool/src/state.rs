@@ -20,7 +20,8 @@
 //!   it back to change the waker, only while not DONE; the step to DONE takes it away and
 //!   with it grants the waker to the runner.
 //! - **GRANTED** says that TAKEN was set for one who waits in the queue. Should he be
-//!   forgotten, the drop of the handle, which he can use no more, finds the result.
+//!   forgotten, the handle, which he can use no more, finds the result when it is joined,
+//!   awaited or dropped.
 
 use rendez_core::shim::atomic::{AtomicU32, Ordering};
 
@@ -159,6 +160,19 @@ impl State {
     /// The result that was won is another's, who waits for it.
     pub(crate) fn grant(&self) {
         self.0.fetch_or(GRANTED, Ordering::AcqRel);
+    }
+
+    /// The handle takes over what was granted to one who can use it no more, and needs no more
+    /// of it, as [`take_last`](Self::take_last).
+    pub(crate) fn take_granted(&self) -> bool {
+        let takes = |word| {
+            Word(word)
+                .is_granted()
+                .then_some((word & !GRANTED) | DETACHED)
+        };
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, takes)
+            .is_ok()
     }
 
     /// Whoever had the result granted gives it back.

@@ -190,10 +190,19 @@ impl Task {
         }
     }
 
-    /// As [`try_take`](Self::try_take), by the handle, which will not
-    /// [detach](Self::detach) any more.
+    /// As [`try_take`](Self::try_take), by the handle, which is not shared now and will not
+    /// [detach](Self::detach) any more. What was granted to a wait is won too, and is not
+    /// there if that has taken it.
     pub(crate) fn try_take_last(&self) -> bool {
-        self.header().state.take_last()
+        self.header().state.take_last() || self.word().is_waited() && self.take_granted()
+    }
+
+    /// Nobody can wait any more, so who has been granted the result has taken it or was forgotten.
+    #[cold]
+    fn take_granted(&self) -> bool {
+        // Granted under this lock.
+        let _joiners = self.header().joiners.lock();
+        self.header().state.take_granted() || self.header().state.take_last()
     }
 
     /// The handle goes: nobody will join. A panic that nobody will hear of is told.
@@ -259,7 +268,7 @@ impl Clone for Task {
 impl Drop for Task {
     fn drop(&mut self) {
         // ORDERING: as Arc's: every use of the cell happens before its end. One reference is
-        // ours, and only who has one makes another.
+        // ours, and only who has one makes another: the registry shows cells, and makes none.
         let refs = &self.header().refs;
         if refs.load(Ordering::Acquire) == 1 || refs.fetch_sub(1, Ordering::Release) == 1 {
             fence(Ordering::Acquire);

@@ -278,6 +278,50 @@ fn a_joiner_is_not_missed() {
     });
 }
 
+/// Leaves a wait of a select in the queue, for ever.
+fn forget_a_wait<T: Send>(handle: &rendez_pool::JoinHandle<T>) {
+    use rendez_core::{case::AsCase, wait::CaseFuture};
+    let location = std::panic::Location::caller();
+    let mut waits = Box::pin(CaseFuture::new(handle.__case(), location));
+    let polled = waits.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending());
+    std::mem::forget(waits);
+}
+
+#[test]
+fn a_joiner_gets_what_was_granted_to_a_wait_that_was_forgotten() {
+    model("task: end against join after a forgotten wait", || {
+        let queue = Arc::new(Queue::default());
+        let (task, handle) = goroutine_on(Arc::clone(&queue) as _, || 7);
+        forget_a_wait(&handle);
+        let runner = thread::spawn(move || task.run(&*queue));
+        assert_eq!(handle.join().unwrap(), 7);
+        runner.join().unwrap();
+    });
+}
+
+#[test]
+fn an_awaited_handle_gets_what_was_granted_to_a_wait_that_was_forgotten() {
+    model("task: end against await after a forgotten wait", || {
+        let queue = Arc::new(Queue::default());
+        let (task, mut handle) = goroutine_on(Arc::clone(&queue) as _, || 7);
+        forget_a_wait(&handle);
+        let runner = thread::spawn(move || task.run(&*queue));
+        let (n_wakes, waker) = wakes();
+        let mut cx = Context::from_waker(&waker);
+        match Pin::new(&mut handle).poll(&mut cx) {
+            Poll::Ready(result) => assert_eq!(result.unwrap(), 7),
+            Poll::Pending => {
+                runner.join().unwrap();
+                assert_eq!(n_wakes.0.load(Ordering::Acquire), 1);
+                assert_eq!(handle.join().unwrap(), 7);
+                return;
+            }
+        }
+        runner.join().unwrap();
+    });
+}
+
 /// Counts its drops.
 struct Counted(Arc<AtomicUsize>);
 

@@ -196,3 +196,65 @@ fn a_forgotten_wait_leaves_the_result_to_the_drop_of_its_handle() {
     }
     drop(leaked);
 }
+
+/// A wait on a handle that was forgotten takes nothing from whoever has the handle alone.
+#[test]
+fn a_forgotten_wait_leaves_the_result_to_a_join_and_to_an_await() {
+    use std::task::{Context, Poll, Waker};
+
+    fn forget_a_wait<T: Send>(handle: &rendez_pool::JoinHandle<T>) {
+        let mut waits = Box::pin(async {
+            rendez_select::select_async! { recv(handle) -> result => drop(result) }
+        });
+        let poll = waits.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(poll, Poll::Pending);
+        std::mem::forget(waits);
+    }
+    common::within_a_minute(|| {
+        let pool = common::pool(2);
+        for ended in [false, true] {
+            for awaits in [false, true] {
+                let (go_on, may_go_on) = bounded::<()>(0);
+                let mut handle = pool.go(move || may_go_on.recv().is_err());
+                forget_a_wait(&handle);
+                forget_a_wait(&handle);
+                if ended {
+                    drop(go_on);
+                    until(|| handle.is_finished());
+                } else {
+                    std::thread::spawn(move || {
+                        std::thread::sleep(std::time::Duration::from_millis(20));
+                        drop(go_on);
+                    });
+                }
+                if awaits {
+                    let result = rendez_pool::block_on(&mut handle);
+                    assert!(result.is_ok_and(|closed| closed), "{ended}");
+                    assert!(rendez_pool::block_on(&mut handle).is_err());
+                } else {
+                    assert!(handle.join().is_ok_and(|closed| closed), "{ended}");
+                }
+            }
+        }
+        // An arm that has taken the result has it.
+        let handle = pool.go(|| 7);
+        let taken = rendez_pool::block_on(async {
+            rendez_select::select_async! { recv(handle) -> result => result }
+        });
+        assert_eq!(taken.unwrap(), 7);
+        assert!(handle.join().is_err());
+        let (go_on, may_go_on) = bounded::<()>(0);
+        let handle = pool.go(move || may_go_on.recv().is_err());
+        let mut waits = Box::pin(async {
+            rendez_select::select_async! { recv(handle) -> result => result.unwrap() }
+        });
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(waits.as_mut().poll(&mut cx).is_pending());
+        drop(go_on);
+        until(|| handle.is_finished());
+        let taken = std::iter::repeat_with(|| waits.as_mut().poll(&mut cx)).find(Poll::is_ready);
+        assert_eq!(taken, Some(Poll::Ready(true)));
+        drop(waits);
+        assert!(handle.join().is_err(), "it was granted, and taken");
+    });
+}
