@@ -324,6 +324,49 @@ fn a_try_that_finds_nothing_leaves_nothing() {
     });
 }
 
+/// Found closed by every look, and open in between: each look meets another epoch.
+struct Flicker(AtomicU64);
+
+impl Sealed for Flicker {}
+
+// SAFETY: it queues nobody.
+unsafe impl Case for Flicker {
+    fn probe(&self) -> Probe {
+        Probe {
+            ready: false,
+            epoch: self.0.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+    fn try_now(&self) -> Option<Outcome> {
+        None
+    }
+    fn enqueue(&self, reg: &Registration<'_>) {
+        if reg.claim_self().is_ok() {
+            reg.complete_self(Outcome(1));
+        }
+    }
+    fn dequeue(&self, _: &Node) {}
+    fn abandon(&self, _: Outcome) {}
+    fn kind(&self) -> WaitKind {
+        WaitKind::Receive
+    }
+}
+
+#[test]
+fn a_try_does_not_believe_two_looks_between_which_an_epoch_has_changed() {
+    model("try: a case that is never seen open", || {
+        // Of one case a single look is an instant.
+        for n in 2..4 {
+            let cases: Vec<_> = (0..n).map(|_| Flicker(AtomicU64::new(0))).collect();
+            let arms: Vec<&dyn Case> = cases.iter().map(|case| case as &dyn Case).collect();
+            for order in [Order::Fair, Order::Biased] {
+                let taken = wait::try_any(&arms, order);
+                assert!(taken.is_some(), "queued in the end, and found open there");
+            }
+        }
+    });
+}
+
 #[test]
 fn a_try_finds_one_of_two_that_are_never_closed_together() {
     model(

@@ -1037,6 +1037,31 @@ fn a_broadcasts_dropped_receive_takes_nothing() {
 }
 
 #[test]
+fn a_broadcasts_dropped_send_passes_its_place_on_or_was_sent() {
+    model(
+        "broadcast: a waiting send is dropped against a receive, another waits",
+        || {
+            let (tx, rx) = broadcast_waiting(1);
+            tx.send(1).unwrap();
+            let mut dropped = Box::pin(tx.send_async(2));
+            assert!(poll_once(dropped.as_mut()).is_pending());
+            let theirs = tx.clone();
+            let sender = thread::spawn(move || theirs.send(3).unwrap());
+            let receiver = thread::spawn(move || {
+                assert_eq!(rx.recv(), Ok(1));
+                match rx.recv() {
+                    Ok(2) => assert_eq!(rx.recv(), Ok(3)),
+                    next => assert_eq!(next, Ok(3)),
+                }
+            });
+            drop(dropped);
+            sender.join().unwrap();
+            receiver.join().unwrap();
+        },
+    );
+}
+
+#[test]
 fn other_waits_that_are_dropped_take_nothing() {
     model("watch: a wait is dropped against a value", || {
         let (tx, rx) = watch(0);
