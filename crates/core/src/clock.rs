@@ -106,10 +106,38 @@ impl Alarm {
 
     /// Calls `waker` at `deadline`, and not at an earlier setting's any more.
     pub fn set(&mut self, deadline: Instant, waker: &Waker) {
-        if let Some(bubble) = hooks::bubble() {
-            self.set_in_bubble(bubble, deadline, waker);
-            return;
+        match hooks::bubble() {
+            Some(bubble) => self.set_in_bubble(bubble, deadline, waker),
+            None => self.set_at(DRIVER.nanos(deadline), waker),
         }
+    }
+
+    /// As [`set`](Self::set), unless `deadline` has passed: whether it has, and then no alarm
+    /// is set, which would be late.
+    pub fn set_unless_past(&mut self, deadline: Instant, waker: &Waker) -> bool {
+        let is_past = match hooks::bubble() {
+            Some(bubble) => {
+                let is_past = deadline <= bubble.now();
+                if !is_past {
+                    self.set_in_bubble(bubble, deadline, waker);
+                }
+                is_past
+            }
+            None => {
+                let (when, is_past) = DRIVER.when(deadline);
+                if !is_past {
+                    self.set_at(when, waker);
+                }
+                is_past
+            }
+        };
+        if is_past {
+            self.cancel();
+        }
+        is_past
+    }
+
+    fn set_at(&mut self, when: u64, waker: &Waker) {
         let mut key = match self.0 {
             Place::Nowhere => None,
             Place::Driver(key) => Some(key),
@@ -118,7 +146,7 @@ impl Alarm {
                 None
             }
         };
-        DRIVER.set(&mut key, deadline, waker, start_driver);
+        DRIVER.set(&mut key, when, waker, start_driver);
         self.0 = key.map_or(Place::Nowhere, Place::Driver);
     }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use rendez_core::clock::{self, Alarm};
-use rendez_core::goroutine::{self, WaitKind, WaitSite};
+use rendez_core::goroutine::{self, WaitKind};
 use rendez_core::schedule::Until;
 use rendez_core::{hooks, wait};
 
@@ -70,21 +70,12 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         hooks::switch_point();
-        let now = clock::now();
         if let Some(until) = self.until {
-            if until <= now {
-                self.alarm.cancel();
+            if self.alarm.set_unless_past(until, cx.waker()) {
                 return Poll::Ready(());
             }
-            self.alarm.set(until, cx.waker());
         }
-        goroutine::with_running(|g| {
-            g.set_wait_site(Some(WaitSite {
-                kind: WaitKind::Sleep,
-                location: self.location,
-                since: now,
-            }));
-        });
+        goroutine::parked(WaitKind::Sleep, self.location);
         Poll::Pending
     }
 }

@@ -73,26 +73,14 @@ impl<F: Future> Future for Timeout<F> {
             this.alarm.cancel();
             return Poll::Ready(Ok(output));
         }
-        let now = clock::now();
-        let deadline = match this.limit {
-            Limit::At(deadline) => deadline,
-            Limit::Never => return Poll::Pending,
-            Limit::NotCounted(d) => match now.checked_add(d) {
-                Some(deadline) => {
-                    this.limit = Limit::At(deadline);
-                    deadline
-                }
-                None => {
-                    this.limit = Limit::Never;
-                    return Poll::Pending;
-                }
-            },
-        };
-        if deadline <= now {
-            this.alarm.cancel();
-            return Poll::Ready(Err(Elapsed));
+        if let Limit::NotCounted(d) = this.limit {
+            this.limit = clock::deadline_after(d).map_or(Limit::Never, Limit::At);
         }
-        this.alarm.set(deadline, cx.waker());
-        Poll::Pending
+        match this.limit {
+            Limit::At(deadline) if this.alarm.set_unless_past(deadline, cx.waker()) => {
+                Poll::Ready(Err(Elapsed))
+            }
+            _ => Poll::Pending,
+        }
     }
 }

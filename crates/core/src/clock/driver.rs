@@ -15,6 +15,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::wheel::{Due, Key, Next, Wheel};
+use crate::shim::coarse::{BEHIND, Base};
 use crate::shim::{ExactTimeouts, Mutex, thread};
 use crate::wake::Wake;
 
@@ -22,7 +23,7 @@ use crate::wake::Wake;
 const KEPT: usize = 1024;
 
 pub(super) struct Driver {
-    base: Instant,
+    base: Base,
     // Innermost.
     state: Mutex<State>,
 }
@@ -38,7 +39,7 @@ struct State {
 impl Driver {
     pub(super) fn new() -> Self {
         Self {
-            base: Instant::now(),
+            base: Base::new(),
             state: Mutex::new(State {
                 wheel: Wheel::new(),
                 is_running: false,
@@ -48,7 +49,16 @@ impl Driver {
         }
     }
 
-    /// Has `waker` called at `deadline`, instead of what `key` was to do. `start` starts
+    /// `at` as alarms are set for it, and whether it has passed.
+    #[inline]
+    pub(super) fn when(&self, at: Instant) -> (u64, bool) {
+        let when = self.nanos(at);
+        // Of what is further off the coarse clock says so.
+        let is_near = when <= self.base.elapsed_at_least().saturating_add(BEHIND);
+        (when, is_near && when <= self.base.elapsed())
+    }
+
+    /// Has `waker` called at `when`, instead of what `key` was to do. `start` starts
     /// the thread, if none runs.
     ///
     /// # Panics
@@ -57,19 +67,18 @@ impl Driver {
     pub(super) fn set(
         &self,
         key: &mut Option<Key>,
-        deadline: Instant,
+        when: u64,
         waker: &Waker,
         start: impl FnOnce() -> io::Result<()>,
     ) {
         if let Some(set) = *key {
-            let when = self.nanos(deadline);
             let state = self.state.lock();
             let same = |(w, old): (u64, &Waker)| w == when && old.will_wake(waker);
             if state.wheel.get(set).is_some_and(same) {
                 return;
             }
         }
-        *key = Some(self.put(key.take(), deadline, waker.clone(), start));
+        *key = Some(self.put(key.take(), when, waker.clone(), start));
     }
 
     /// Has `waker` called at `deadline`. As [`set`](Self::set) of a new one.
@@ -83,17 +92,16 @@ impl Driver {
         waker: Waker,
         start: impl FnOnce() -> io::Result<()>,
     ) -> Key {
-        self.put(None, deadline, waker, start)
+        self.put(None, self.nanos(deadline), waker, start)
     }
 
     fn put(
         &self,
         old: Option<Key>,
-        deadline: Instant,
+        when: u64,
         waker: Waker,
         start: impl FnOnce() -> io::Result<()>,
     ) -> Key {
-        let when = self.nanos(deadline);
         let mut state = self.state.lock();
         let old = old.and_then(|key| state.wheel.remove(key));
         let key = state.wheel.insert(when, waker);
@@ -140,7 +148,7 @@ impl Driver {
             match self.turn(Instant::now(), &mut due) {
                 Next::Now => {}
                 Next::At(when) => {
-                    let deadline = self.base + Duration::from_nanos(when);
+                    let deadline = self.base.instant() + Duration::from_nanos(when);
                     let left = deadline.saturating_duration_since(Instant::now());
                     if !left.is_zero() {
                         thread::park_timeout(left);
@@ -175,8 +183,8 @@ impl Driver {
         Next::Now
     }
 
-    fn nanos(&self, at: Instant) -> u64 {
-        super::nanos(at.saturating_duration_since(self.base))
+    pub(super) fn nanos(&self, at: Instant) -> u64 {
+        super::nanos(at.saturating_duration_since(self.base.instant()))
     }
 }
 

@@ -8,6 +8,7 @@
 //! What loom lacks decides what is offered: no time (a timeout is modelled as a thread
 //! that claims), no `const fn new`, no scoped threads, no `Weak`.
 
+pub(crate) mod coarse;
 #[cfg(rendez_loom)]
 mod loom;
 mod slack;
