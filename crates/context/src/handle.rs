@@ -131,7 +131,11 @@ impl Handle {
                 let last = node.get().counts.remove()?;
                 Some(Gone::Node(node.as_ptr(), last))
             }
-            View::Value(value) => value.head().release().then(|| Gone::Value(this.pointer())),
+            View::Value(_) => {
+                let at = this.pointer();
+                // SAFETY: the handle came from `of_value`, and is given up here.
+                unsafe { value::release(at) }.then_some(Gone::Value(at))
+            }
         }
     }
 }

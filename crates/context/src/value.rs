@@ -64,16 +64,26 @@ impl Head {
             std::process::abort();
         }
     }
+}
 
-    /// Takes a handle away; whether it was the last.
-    pub(crate) fn release(&self) -> bool {
-        // ORDERING: Release, and Acquire for the last: what every handle did comes first.
-        let last = self.count.fetch_sub(1, Ordering::Release) == 1;
-        if last {
-            fence(Ordering::Acquire);
-        }
-        last
+/// Takes a handle of `at` away; whether it was the last.
+///
+/// By pointer: once it is taken away another's may be the last, and free the cell, so no
+/// reference to it lives on.
+///
+/// # Safety
+///
+/// `at` came out of [`new`], and the handle is the caller's, who has it no more.
+pub(crate) unsafe fn release(at: NonNull<Head>) -> bool {
+    // SAFETY: by the caller the cell is there until the count has been lowered.
+    let count = unsafe { &raw const (*at.as_ptr()).count };
+    // SAFETY: as above; who lowers an atomic does not touch it after that.
+    // ORDERING: Release, and Acquire for the last: what every handle did comes first.
+    let last = unsafe { &*count }.fetch_sub(1, Ordering::Release) == 1;
+    if last {
+        fence(Ordering::Acquire);
     }
+    last
 }
 
 /// A cell with one handle, which is the caller's.

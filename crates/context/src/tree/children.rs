@@ -66,10 +66,10 @@ impl fmt::Debug for Link {
 }
 
 /// The list. Guarded by its owner's lock.
+// Its end is the `prev` of its beginning: every node has a list, and most are empty.
 #[derive(Debug, Default)]
 pub(crate) struct Children {
     head: Option<NonNull<Link>>,
-    tail: Option<NonNull<Link>>,
 }
 
 // SAFETY: the links it points to are Sync and outlive their stay (see the file's head).
@@ -84,20 +84,25 @@ impl Children {
     /// link out with [`remove`](Self::remove) before it is freed.
     pub(crate) unsafe fn push(&mut self, link: &Link, child: &Node) {
         let at = NonNull::from(link);
+        // SAFETY: linked links live.
+        let head = self.head.map(|head| unsafe { head.as_ref() });
+        let tail = head.and_then(|head| head.get().prev);
         link.edit(|l| {
             debug_assert!(l.child.is_none());
             *l = Links {
-                prev: self.tail,
+                prev: tail.or(Some(at)),
                 next: None,
                 child: Some(NonNull::from(child)),
             };
         });
-        match self.tail {
-            // SAFETY: linked links live.
-            Some(tail) => unsafe { tail.as_ref() }.edit(|l| l.next = Some(at)),
-            None => self.head = Some(at),
+        match (head, tail) {
+            (Some(head), Some(tail)) => {
+                // SAFETY: as above.
+                unsafe { tail.as_ref() }.edit(|l| l.next = Some(at));
+                head.edit(|l| l.prev = Some(at));
+            }
+            _ => self.head = Some(at),
         }
-        self.tail = Some(at);
     }
 
     /// Takes `link` out, if it is in. It must be in this list or in none.
@@ -107,21 +112,22 @@ impl Children {
             return;
         }
         match links.prev {
-            // SAFETY: linked links live.
-            Some(prev) => unsafe { prev.as_ref() }.edit(|l| l.next = links.next),
-            None => self.head = links.next,
+            Some(prev) if self.head != Some(NonNull::from(link)) => {
+                // SAFETY: linked links live.
+                unsafe { prev.as_ref() }.edit(|l| l.next = links.next);
+            }
+            _ => self.head = links.next,
         }
-        match links.next {
+        // The one after it, or, if it was the end, the beginning.
+        if let Some(next) = links.next.or(self.head) {
             // SAFETY: as above.
-            Some(next) => unsafe { next.as_ref() }.edit(|l| l.prev = links.prev),
-            None => self.tail = links.prev,
+            unsafe { next.as_ref() }.edit(|l| l.prev = links.prev);
         }
         link.edit(|l| l.child = None);
     }
 
     /// Takes all out, one at a time.
     pub(crate) fn drain(&mut self) -> Drain {
-        self.tail = None;
         Drain(self.head.take())
     }
 
