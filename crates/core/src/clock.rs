@@ -12,6 +12,7 @@ mod wheel;
 
 use std::fmt;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -69,8 +70,9 @@ pub fn turn_driver() -> bool {
 }
 
 /// Calls a waker at a deadline. Dropping it cancels.
+// One that is not set has nothing to drop; `cancel` leaves it so.
 #[derive(Default)]
-pub struct Alarm(Place);
+pub struct Alarm(ManuallyDrop<Place>);
 
 #[derive(Default)]
 enum Place {
@@ -90,7 +92,7 @@ struct InBubble {
 impl Alarm {
     /// An alarm not set.
     pub const fn new() -> Self {
-        Self(Place::Nowhere)
+        Self(ManuallyDrop::new(Place::Nowhere))
     }
 
     /// An alarm that calls `waker` at `deadline`. As [`set`](Self::set) of a new one, but the
@@ -101,7 +103,11 @@ impl Alarm {
             alarm.set(deadline, &waker);
             return alarm;
         }
-        Self(Place::Driver(DRIVER.insert(deadline, waker, start_driver)))
+        Self(ManuallyDrop::new(Place::Driver(DRIVER.insert(
+            deadline,
+            waker,
+            start_driver,
+        ))))
     }
 
     /// Calls `waker` at `deadline`, and not at an earlier setting's any more.
@@ -138,7 +144,7 @@ impl Alarm {
     }
 
     fn set_at(&mut self, when: u64, waker: &Waker) {
-        let mut key = match self.0 {
+        let mut key = match *self.0 {
             Place::Nowhere => None,
             Place::Driver(key) => Some(key),
             Place::Bubble(_) => {
@@ -147,19 +153,19 @@ impl Alarm {
             }
         };
         DRIVER.set(&mut key, when, waker, start_driver);
-        self.0 = key.map_or(Place::Nowhere, Place::Driver);
+        *self.0 = key.map_or(Place::Nowhere, Place::Driver);
     }
 
     #[cold]
     fn set_in_bubble(&mut self, bubble: Arc<dyn Bubble>, deadline: Instant, waker: &Waker) {
-        if let Place::Bubble(set) = &self.0 {
+        if let Place::Bubble(set) = &*self.0 {
             if set.deadline == deadline && set.waker.will_wake(waker) {
                 return;
             }
         }
         self.cancel();
         let key = bubble.set_alarm(deadline, Wake::Task(waker.clone()));
-        self.0 = Place::Bubble(Box::new(InBubble {
+        *self.0 = Place::Bubble(Box::new(InBubble {
             bubble,
             key,
             deadline,
@@ -170,14 +176,14 @@ impl Alarm {
     /// Takes it back. A call under way is not waited for.
     #[inline]
     pub fn cancel(&mut self) {
-        if !matches!(self.0, Place::Nowhere) {
+        if !matches!(*self.0, Place::Nowhere) {
             self.cancel_set();
         }
     }
 
     #[cold]
     fn cancel_set(&mut self) {
-        match std::mem::take(&mut self.0) {
+        match std::mem::take(&mut *self.0) {
             Place::Nowhere => {}
             Place::Driver(key) => DRIVER.cancel(key),
             Place::Bubble(set) => set.bubble.cancel_alarm(set.key),
@@ -194,7 +200,7 @@ impl Drop for Alarm {
 
 impl fmt::Debug for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_set = !matches!(self.0, Place::Nowhere);
+        let is_set = !matches!(*self.0, Place::Nowhere);
         f.debug_struct("Alarm").field("is_set", &is_set).finish()
     }
 }

@@ -250,7 +250,8 @@ fn leave<A: Arms + ?Sized>(arms: &A, nodes: &[Node], winner: Option<usize>) {
     });
 }
 
-/// Ends a wait whose result nobody wants.
+/// Ends a wait whose result nobody wants. Cold, so that the drop of one that has ended is short.
+#[cold]
 fn give_up<A: Arms + ?Sized>(arms: &A, waiter: &Waiter, nodes: &[Node], watch: bool) {
     let won = waiter.abort(true).ok().flatten();
     leave(arms, nodes, won);

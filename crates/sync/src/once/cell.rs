@@ -61,8 +61,12 @@ impl<T> OnceCell<T> {
         if !self.gate.is_done() {
             return None;
         }
-        // SAFETY: the gate is done: nobody writes any more while the cell is shared.
-        self.value.with(|value| unsafe { (*value).as_ref() })
+        // SAFETY: the gate is done: the value is there, and nobody writes any more while the
+        // cell is shared.
+        Some(
+            self.value
+                .with(|v| unsafe { (*v).as_ref().unwrap_unchecked() }),
+        )
     }
 
     /// The value, made by `f` if it is not there; blocks while another makes it.

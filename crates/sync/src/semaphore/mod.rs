@@ -443,7 +443,14 @@ impl<'a> Future for AcquireFuture<'a> {
             let this = self.get_unchecked_mut();
             (Pin::new_unchecked(&mut this.acquire), &mut this.waits)
         };
-        match acquire.poll(cx) {
+        let polled = if acquire.is_waiting() {
+            acquire.poll(cx)
+        } else if let Some(permit) = acquire.case().semaphore.try_acquire(acquire.case().n) {
+            return Poll::Ready(Ok(permit));
+        } else {
+            acquire.poll_looked(cx)
+        };
+        match polled {
             // Granted in the instant in which the context that bounds this has ended: the
             // context wins, as Go's does. Woken, in case somebody polls on all the same.
             Poll::Ready(Ok(_given_back)) if *waits == Waits::Queued && is_overdue() => {
