@@ -32,14 +32,13 @@ use crate::dump::{Entry, State as Shown};
 use crate::error::{JoinError, Payload};
 use crate::schedule::{Ending, Schedule, TaskResult};
 use crate::scope::Running;
-use crate::state::State;
+use crate::state::{Parked, State};
 use crate::task::{Task, waker};
 
 /// The part of a cell that does not depend on what it runs.
 pub(crate) struct Header {
     // There may be millions of these: every word counts.
     pub(crate) state: State,
-    pub(crate) refs: AtomicU32,
     // One more than its place in the registry; 0: not there.
     place: AtomicU32,
     // When it became runnable, if that is measured: see `set_due`.
@@ -98,19 +97,58 @@ impl Header {
     }
 }
 
+#[cfg(not(rendez_loom))]
 std::thread_local! {
-    // What a thread polls; null if nothing.
-    static POLLED: std::cell::Cell<*const Header> = const { std::cell::Cell::new(ptr::null()) };
+    // What a thread polls.
+    static POLLED: std::cell::Cell<Polled> = const { std::cell::Cell::new(Polled::NOTHING) };
+}
+
+#[cfg(rendez_loom)]
+rendez_core::shim::thread_local! {
+    static POLLED: std::cell::Cell<Polled> = std::cell::Cell::new(Polled::NOTHING);
+}
+
+#[derive(Clone, Copy)]
+struct Polled {
+    // Null if nothing.
+    cell: *const Header,
+    /// Whether the runner's reference has been lent.
+    lent: bool,
+}
+
+impl Polled {
+    const NOTHING: Self = Self {
+        cell: ptr::null(),
+        lent: false,
+    };
+}
+
+/// Whether the caller may have the reference that the runner of `cell` was given: it runs on
+/// this thread, and the first who asks in a turn is lent it.
+#[inline]
+pub(crate) fn borrow_from_runner(cell: NonNull<Header>) -> bool {
+    POLLED
+        .try_with(|polled| {
+            let now = polled.get();
+            let lends = ptr::eq(now.cell, cell.as_ptr()) && !now.lent;
+            if lends {
+                polled.set(Polled { lent: true, ..now });
+            }
+            lends
+        })
+        .unwrap_or(false)
 }
 
 /// Whether a goroutine runs on this thread, and has not ended.
 pub(crate) fn is_polling() -> bool {
-    POLLED.try_with(|p| !p.get().is_null()).unwrap_or(false)
+    POLLED
+        .try_with(|p| !p.get().cell.is_null())
+        .unwrap_or(false)
 }
 
 /// The goroutine that runs on this thread is about to block in it.
 pub(crate) fn enter_running() {
-    let polled = POLLED.try_with(std::cell::Cell::get).unwrap_or(ptr::null());
+    let polled = POLLED.try_with(|p| p.get().cell).unwrap_or(ptr::null());
     // SAFETY: `Cell::poll`, further up this thread's stack, keeps the cell alive.
     if let Some(header) = unsafe { polled.as_ref() } {
         header.enter();
@@ -146,8 +184,7 @@ pub(crate) fn make<B: Body, E: Ending<B::Output>>(
 ) -> NonNull<Header> {
     let cell = cells::boxed(Cell {
         header: Header {
-            state: State::new(),
-            refs: AtomicU32::new(2),
+            state: State::new(2),
             place: AtomicU32::new(0),
             due_since: AtomicU32::new(0),
             vtable: &Cell::<B, E>::VTABLE,
@@ -205,25 +242,37 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
         let header = &cell.header;
         let cancelled = header.state.start().is_cancelled();
         let result = if cancelled {
-            Poll::Ready(Err(JoinError::Cancelled))
+            (Poll::Ready(Err(JoinError::Cancelled)), false)
         } else {
             cell.poll(&task)
         };
+        let (result, lent) = result;
         if let Poll::Ready(result) = result {
+            if lent {
+                header.state.refer();
+            }
             cell.end(&task, result);
             return;
         }
         header.enter();
-        if header.state.park() {
-            scheduler.reschedule(task);
+        let task = ManuallyDrop::new(task);
+        match header.state.park(lent) {
+            Parked::Waits => {}
+            Parked::Woken => scheduler.reschedule(ManuallyDrop::into_inner(task)),
+            // SAFETY: the state says so.
+            Parked::Abandoned => unsafe { Self::free(task.as_ptr()) },
         }
     }
 
-    /// Polls the body; the caller holds RUNNING.
-    fn poll(&self, task: &Task) -> Poll<TaskResult<B::Output>> {
+    /// Polls the body; the caller holds RUNNING. Also says whether its reference was lent.
+    fn poll(&self, task: &Task) -> (Poll<TaskResult<B::Output>>, bool) {
         let waker = waker(task);
         let mut cx = Context::from_waker(&waker);
-        let before = POLLED.try_with(|p| p.replace(&self.header));
+        let polled = Polled {
+            cell: &self.header,
+            lent: false,
+        };
+        let before = POLLED.try_with(|p| p.replace(polled));
         let poll = catch_unwind(AssertUnwindSafe(|| {
             goroutine::run_as(&self.header.identity, || {
                 self.stage.with_mut(|stage| {
@@ -237,12 +286,13 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
                 })
             })
         }));
-        let _ = POLLED.try_with(|p| p.set(before.unwrap_or(ptr::null())));
-        match poll {
+        let after = POLLED.try_with(|p| p.replace(before.unwrap_or(Polled::NOTHING)));
+        let poll = match poll {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
             Err(payload) => Poll::Ready(Err(JoinError::Panicked(payload))),
-        }
+        };
+        (poll, after.is_ok_and(|polled| polled.lent))
     }
 
     /// Ends the goroutine; the caller holds RUNNING.

@@ -19,10 +19,11 @@ pub trait Schedule: Send + Sync {
     fn schedule(&self, task: Task);
     /// Puts a goroutine that was woken while it ran into a run queue, behind the others.
     fn reschedule(&self, task: Task);
-    /// Whether the calling thread holds this scheduler until it returns from whatever it is
-    /// doing now, whatever becomes of the goroutines.
-    fn is_held_here(&self) -> bool {
-        false
+    /// As [`schedule`](Self::schedule) of a woken one, if the calling thread holds this
+    /// scheduler until it returns from whatever it is doing now, whatever becomes of the
+    /// goroutines. Otherwise gives it back.
+    fn schedule_here(&self, task: Task) -> Option<Task> {
+        Some(task)
     }
     /// A goroutine has come to its end; its result is published next.
     fn finished(&self);

@@ -1,7 +1,8 @@
 //! A goroutine's state word and its named transitions.
 //!
 //! ```text
-//! | untakes (bits 9-31) | GRANTED | AWAITED | DETACHED | TAKEN | WAITED | DONE | CANCELLED | RUNNING | SCHEDULED |
+//! | untakes (bits 41-63) | references (bits 9-40) |
+//! | GRANTED | AWAITED | DETACHED | TAKEN | WAITED | DONE | CANCELLED | RUNNING | SCHEDULED |
 //!
 //! born SCHEDULED ──start──▶ RUNNING ──park──▶ idle ──wake──▶ SCHEDULED
 //!                             │  ▲─────woken meanwhile: park says so, and it is queued again
@@ -10,7 +11,10 @@
 //!
 //! Who may touch what:
 //!
-//! - **RUNNING** is held by one thread and grants it the body.
+//! - **RUNNING** is held by one thread and grants it the body. It keeps the cell as a
+//!   reference does, so the runner may **lend** the one it was given to the first waker that is
+//!   cloned on its thread: a goroutine that waits and is woken counts nothing. Whoever brings
+//!   the word to no reference and not RUNNING frees the cell.
 //! - **DONE** publishes the result. Whoever sets **TAKEN** owns it: the handle, an arm of a
 //!   select, or, once the handle is gone (**DETACHED**), whoever comes second of the end of
 //!   the goroutine and the drop of its handle. One word orders the two, so exactly one does.
@@ -23,26 +27,28 @@
 //!   forgotten, the handle, which he can use no more, finds the result when it is joined,
 //!   awaited or dropped.
 
-use rendez_core::shim::atomic::{AtomicU32, Ordering};
+use rendez_core::shim::atomic::{AtomicU64, Ordering, fence};
 
-const SCHEDULED: u32 = 1;
-const RUNNING: u32 = 1 << 1;
-const CANCELLED: u32 = 1 << 2;
-const DONE: u32 = 1 << 3;
-const WAITED: u32 = 1 << 4;
-const TAKEN: u32 = 1 << 5;
-const DETACHED: u32 = 1 << 6;
-const AWAITED: u32 = 1 << 7;
-const GRANTED: u32 = 1 << 8;
-const UNTAKE: u32 = 1 << 9;
+const SCHEDULED: u64 = 1;
+const RUNNING: u64 = 1 << 1;
+const CANCELLED: u64 = 1 << 2;
+const DONE: u64 = 1 << 3;
+const WAITED: u64 = 1 << 4;
+const TAKEN: u64 = 1 << 5;
+const DETACHED: u64 = 1 << 6;
+const AWAITED: u64 = 1 << 7;
+const GRANTED: u64 = 1 << 8;
+const REFERENCE: u64 = 1 << 9;
+const REFERENCES: u64 = (UNTAKE - 1) & !(REFERENCE - 1);
+const UNTAKE: u64 = 1 << 41;
 
 /// The word.
 #[derive(Debug)]
-pub(crate) struct State(AtomicU32);
+pub(crate) struct State(AtomicU64);
 
 /// A value the word had.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Word(u32);
+pub(crate) struct Word(u64);
 
 impl Word {
     pub(crate) fn is_done(self) -> bool {
@@ -69,20 +75,38 @@ impl Word {
     pub(crate) fn is_awaited(self) -> bool {
         self.0 & AWAITED != 0
     }
+    fn n_references(self) -> u64 {
+        (self.0 & REFERENCES) / REFERENCE
+    }
+    /// Whether nobody is left who could touch the cell.
+    fn is_abandoned(self) -> bool {
+        self.0 & (REFERENCES | RUNNING) == 0
+    }
     /// Whether there is a result to be taken.
     pub(crate) fn is_ready(self) -> bool {
         self.0 & (DONE | TAKEN) == DONE
     }
     /// Changes whenever the result becomes there to be taken.
     pub(crate) fn epoch(self) -> u64 {
-        u64::from(self.0 / UNTAKE) + u64::from(self.is_done())
+        self.0 / UNTAKE + u64::from(self.is_done())
     }
 }
 
+/// What became of a goroutine whose runner has let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parked {
+    /// It was woken meanwhile: the runner has a reference, with which it queues it again.
+    Woken,
+    /// It waits, and the runner has no reference any more.
+    Waits,
+    /// As [`Waits`](Self::Waits), but nobody is left who could wake it: the runner frees it.
+    Abandoned,
+}
+
 impl State {
-    /// Of a goroutine that is about to be put into a run queue.
-    pub(crate) fn new() -> Self {
-        Self(AtomicU32::new(SCHEDULED))
+    /// Of a goroutine that is about to be put into a run queue, with so many references.
+    pub(crate) fn new(n_references: u64) -> Self {
+        Self(AtomicU64::new(SCHEDULED + n_references * REFERENCE))
     }
 
     pub(crate) fn load(&self) -> Word {
@@ -90,16 +114,63 @@ impl State {
         Word(self.0.load(Ordering::Acquire))
     }
 
+    /// One reference more, made from one that is held or by the runner.
+    pub(crate) fn refer(&self) {
+        // ORDERING: as Arc's: a new reference is made from one that is held.
+        let before = Word(self.0.fetch_add(REFERENCE, Ordering::Relaxed));
+        if before.n_references() > u64::from(u32::MAX / 2) {
+            std::process::abort(); // As Arc does: billions of references are leaks.
+        }
+    }
+
+    /// One reference fewer. True if the caller is to free the cell.
+    #[must_use]
+    pub(crate) fn unrefer(&self) -> bool {
+        // ORDERING: as Arc's: every use of the cell happens before its end. If one reference
+        // is left it is ours, and only who has one, or runs the goroutine, makes another: the
+        // registry shows cells, and makes none.
+        let word = Word(self.0.load(Ordering::Acquire).wrapping_sub(REFERENCE));
+        if word.is_abandoned() {
+            return true;
+        }
+        let before = self.0.fetch_sub(REFERENCE, Ordering::Release);
+        let last = Word(before - REFERENCE).is_abandoned();
+        if last {
+            fence(Ordering::Acquire);
+        }
+        last
+    }
+
     /// Taken from a run queue: the caller runs it now.
     pub(crate) fn start(&self) -> Word {
         // ORDERING: Acquire pairs with the Release in `park` (the last runner's writes)
         // and in `wake` (the waker's).
-        Word(self.0.fetch_xor(SCHEDULED | RUNNING, Ordering::Acquire))
+        Word(self.0.fetch_add(RUNNING - SCHEDULED, Ordering::Acquire))
     }
 
-    /// The runner lets go. True if it was woken meanwhile: the runner queues it again.
-    pub(crate) fn park(&self) -> bool {
-        self.0.fetch_and(!RUNNING, Ordering::AcqRel) & SCHEDULED != 0
+    /// The runner lets go, of its reference too unless it has lent that. It touches the cell no
+    /// more, but for what the answer allows.
+    pub(crate) fn park(&self, lent: bool) -> Parked {
+        let mut before = self.0.load(Ordering::Relaxed);
+        loop {
+            let woken = before & SCHEDULED != 0;
+            let after = match (woken, lent) {
+                (true, false) | (false, true) => before - RUNNING,
+                (true, true) => before - RUNNING + REFERENCE,
+                (false, false) => before - RUNNING - REFERENCE,
+            };
+            // ORDERING: Release pairs with the Acquire in `start`, and with that of who drops
+            // the last reference; Acquire with the Release in `unrefer`, if that was dropped.
+            let parked =
+                self.0
+                    .compare_exchange_weak(before, after, Ordering::AcqRel, Ordering::Relaxed);
+            match parked {
+                Ok(_) if woken => return Parked::Woken,
+                Ok(_) if Word(after).is_abandoned() => return Parked::Abandoned,
+                Ok(_) => return Parked::Waits,
+                Err(now) => before = now,
+            }
+        }
     }
 
     /// Makes it due to run. True if the caller is to queue it.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use rendez_core::goroutine::Goroutine as Identity;
 use rendez_core::quiet::drop_quietly;
 use rendez_core::shim::Arc;
-use rendez_core::shim::atomic::{Ordering, fence};
+use rendez_core::shim::atomic::Ordering;
 
 use crate::body::Body;
 use crate::cell::{self, Header, Unheard};
@@ -138,6 +138,7 @@ impl Task {
     }
 
     /// As [`wake`](Self::wake); the queue is given the caller's reference where that can be.
+    #[inline]
     fn wake_owned(self) {
         if !self.header().state.wake() {
             return;
@@ -145,11 +146,11 @@ impl Task {
         // Once it is queued, the goroutine may run to its end and its cell be freed, and the
         // scheduler with it, while that still looks whom to tell.
         let scheduler: *const dyn Schedule = &*self.header().scheduler;
-        // SAFETY: the cell keeps its scheduler, and we the cell.
-        let kept = (!unsafe { &*scheduler }.is_held_here()).then(|| self.clone());
-        // SAFETY: kept by us in the cell, or held by this thread.
-        unsafe { &*scheduler }.schedule(self);
-        drop(kept);
+        // SAFETY: the cell keeps its scheduler, and we the cell; or this thread holds it.
+        if let Some(task) = unsafe { &*scheduler }.schedule_here(self) {
+            let kept = task.clone();
+            kept.header().scheduler.schedule(task);
+        }
     }
 
     /// Makes its first turn its end; the caller is about to run it.
@@ -256,22 +257,14 @@ impl Task {
 
 impl Clone for Task {
     fn clone(&self) -> Self {
-        // ORDERING: as Arc's: a new reference is made from one that is held.
-        let before = self.header().refs.fetch_add(1, Ordering::Relaxed);
-        if before > u32::MAX / 2 {
-            std::process::abort(); // As Arc does: billions of references are leaks.
-        }
+        self.header().state.refer();
         Self(self.0)
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        // ORDERING: as Arc's: every use of the cell happens before its end. One reference is
-        // ours, and only who has one makes another: the registry shows cells, and makes none.
-        let refs = &self.header().refs;
-        if refs.load(Ordering::Acquire) == 1 || refs.fetch_sub(1, Ordering::Release) == 1 {
-            fence(Ordering::Acquire);
+        if self.header().state.unrefer() {
             // SAFETY: the last reference is gone; the vtable is that of the cell's type.
             unsafe { (self.header().vtable.free)(self.0) }
         }
@@ -298,7 +291,13 @@ fn raw_waker(cell: NonNull<Header>) -> RawWaker {
 }
 
 static WAKER: RawWakerVTable = RawWakerVTable::new(
-    |data| raw_waker(Task::clone(&borrow(data)).into_raw()),
+    |data| {
+        let task = borrow(data);
+        if !cell::borrow_from_runner(task.0) {
+            task.header().state.refer();
+        }
+        raw_waker(task.0)
+    },
     |data| ManuallyDrop::into_inner(borrow(data)).wake_owned(),
     |data| borrow(data).wake(),
     |data| drop(ManuallyDrop::into_inner(borrow(data))),

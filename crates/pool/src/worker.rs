@@ -120,6 +120,21 @@ pub(crate) enum Why {
 /// Pushes a goroutine to the queue of the core the calling thread holds, if it is one of
 /// `shared`'s.
 pub(crate) fn push(shared: &Shared, task: Task, why: Why) -> Pushed {
+    let pushed = push_here(shared, task, why);
+    if let Pushed::NotHere(task) = &pushed {
+        if why == Why::New {
+            shared.stats.spawned(Writers::Many);
+        }
+        if sampled() {
+            task.set_due(shared.clock());
+        }
+    }
+    pushed
+}
+
+/// As [`push`], but for what a thread without a core of that pool has to count.
+#[inline]
+fn push_here(shared: &Shared, task: Task, why: Why) -> Pushed {
     let mut task = Some(task);
     let pushed = WORKER.try_with(|worker| {
         let worker = worker.borrow();
@@ -154,15 +169,7 @@ pub(crate) fn push(shared: &Shared, task: Task, why: Why) -> Pushed {
     });
     match (pushed, task) {
         (Ok(Some(pushed)), _) => pushed,
-        (_, Some(task)) => {
-            if why == Why::New {
-                shared.stats.spawned(Writers::Many);
-            }
-            if sampled() {
-                task.set_due(shared.clock());
-            }
-            Pushed::NotHere(task)
-        }
+        (_, Some(task)) => Pushed::NotHere(task),
         (_, None) => unreachable!("a goroutine that was not pushed is still here"),
     }
 }
@@ -448,8 +455,16 @@ impl Schedule for Shared {
         }
     }
 
-    fn is_held_here(&self) -> bool {
-        is_of(self)
+    fn schedule_here(&self, task: Task) -> Option<Task> {
+        // A worker holds its pool.
+        match push_here(self, task, Why::Woken) {
+            Pushed::Next => None,
+            Pushed::Stealable => {
+                self.work_came();
+                None
+            }
+            Pushed::NotHere(task) => Some(task),
+        }
     }
 
     fn finished(&self) {

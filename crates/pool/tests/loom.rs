@@ -113,6 +113,43 @@ fn a_wake_at_any_time_runs_it_again() {
 }
 
 #[test]
+fn a_waker_cloned_in_the_turn_may_be_the_last_to_keep_the_cell() {
+    model("task: lent reference against park, dropped", || {
+        let queue = Arc::new(Queue::default());
+        let (future, waker, dropped) = twice();
+        let (task, handle) = goroutine_on(Arc::clone(&queue) as _, future);
+        drop(handle);
+        let theirs = Arc::clone(&waker);
+        let dropping = thread::spawn(move || drop(take_waker(&theirs)));
+        task.run(&*queue);
+        dropping.join().unwrap();
+        drop(take_waker(&waker));
+        assert!(!queue.run_one(), "nobody has woken it");
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+        assert_eq!(Arc::strong_count(&queue), 1, "everything is freed");
+    });
+}
+
+#[test]
+fn a_waker_cloned_in_the_turn_may_be_spent_before_its_end() {
+    model("task: lent reference against park, woken", || {
+        let queue = Arc::new(Queue::default());
+        let (future, waker, dropped) = twice();
+        let (task, handle) = goroutine_on(Arc::clone(&queue) as _, future);
+        drop(handle);
+        let theirs = Arc::clone(&waker);
+        let waking = thread::spawn(move || take_waker(&theirs).map(Waker::wake));
+        task.run(&*queue);
+        if waking.join().unwrap().is_none() {
+            take_waker(&waker).expect("it has been polled").wake();
+        }
+        assert!(queue.run_one(), "the wake has made it due");
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+        assert_eq!(Arc::strong_count(&queue), 1, "everything is freed");
+    });
+}
+
+#[test]
 fn two_wakes_make_it_due_once() {
     model("task: two wakes against each other", || {
         let queue = Arc::new(Queue::default());
