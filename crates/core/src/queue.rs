@@ -39,11 +39,13 @@ struct Links {
     next: Option<NonNull<Node>>,
     waiter: *const Waiter,
     payload: *const (),
-    // Beside the flags, in one word with them.
+    // Beside the flags, in one word with them. No padding: a struct that has some is built
+    // on the stack and moved, in pieces that wait for one another.
     arm: u32,
     linked: bool,
     reserved: bool,
     watch: bool,
+    _unused: bool,
 }
 
 // SAFETY: `links` is used under the owning queue's lock only; `outcome` as written on it.
@@ -61,6 +63,7 @@ impl Node {
                 linked: false,
                 reserved: false,
                 watch: false,
+                _unused: false,
                 waiter: ptr::null(),
                 arm: 0,
                 payload: ptr::null(),
@@ -274,6 +277,7 @@ impl Queue {
                 linked: true,
                 reserved,
                 watch: reg.watch,
+                _unused: false,
                 waiter: reg.waiter,
                 arm: u32::try_from(reg.arm).expect("a select has fewer arms"),
                 payload,

@@ -18,6 +18,7 @@ use std::future::Future;
 use std::marker::PhantomPinned;
 use std::panic::Location;
 use std::pin::Pin;
+use std::ptr;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -355,58 +356,57 @@ fn sleep<A: Arms + ?Sized>(
     })
 }
 
-/// A wait as a task makes it. [`poll_won`](Self::poll_won) is a future's poll; `N` is an
-/// array of as many nodes as there are arms.
-pub struct Pending<A: Arms, N: AsRef<[Node]>> {
+/// A wait as a task makes it. [`poll_won`](Self::poll_won) is a future's poll; `N` holds as many
+/// nodes as there are arms.
+///
+/// It begins as its arms and nothing else: what queueing takes is made by the poll that queues.
+pub struct Pending<A: Arms, N: Nodes> {
     arms: A,
-    nodes: N,
-    waiter: Option<Waiter>,
-    alarm: Alarm,
+    location: &'static Location<'static>,
+    // There from the queueing to the end of the wait. Pinned with the whole.
+    place: Option<Place<N>>,
     order: Order,
     watch: bool,
-    location: &'static Location<'static>,
+}
+
+/// What a task that is queued stands with.
+struct Place<N> {
+    nodes: N,
+    waiter: Waiter,
+    alarm: Alarm,
     _pinned: PhantomPinned,
 }
 
-impl<A: Arms, const N: usize> Pending<A, [Node; N]> {
-    /// A wait on `arms`, of which there are `N`; it begins with its first poll.
+/// Room for the nodes of a wait.
+pub trait Nodes: AsRef<[Node]> {
+    /// Nodes for `n` arms.
+    fn make(n: usize) -> Self;
+}
+
+impl<const N: usize> Nodes for [Node; N] {
+    #[inline]
+    fn make(n: usize) -> Self {
+        debug_assert_eq!(n, N);
+        std::array::from_fn(|_| Node::new())
+    }
+}
+
+impl Nodes for Box<[Node]> {
+    fn make(n: usize) -> Self {
+        (0..n).map(|_| Node::new()).collect()
+    }
+}
+
+impl<A: Arms, N: Nodes> Pending<A, N> {
+    /// A wait on `arms`; it begins with its first poll.
+    #[inline]
     pub fn new(arms: A, order: Order, watch: bool, location: &'static Location<'static>) -> Self {
-        debug_assert_eq!(arms.len(), N);
-        Self::with_nodes(
-            arms,
-            std::array::from_fn(|_| Node::new()),
-            order,
-            watch,
-            location,
-        )
-    }
-}
-
-impl<A: Arms> Pending<A, Box<[Node]>> {
-    /// A wait on any number of arms; it begins with its first poll.
-    pub fn boxed(arms: A, order: Order, watch: bool, location: &'static Location<'static>) -> Self {
-        let nodes = (0..arms.len()).map(|_| Node::new()).collect();
-        Self::with_nodes(arms, nodes, order, watch, location)
-    }
-}
-
-impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
-    fn with_nodes(
-        arms: A,
-        nodes: N,
-        order: Order,
-        watch: bool,
-        location: &'static Location<'static>,
-    ) -> Self {
         Self {
             arms,
-            nodes,
-            waiter: None,
-            alarm: Alarm::new(),
+            location,
+            place: None,
             order,
             watch,
-            location,
-            _pinned: PhantomPinned,
         }
     }
 
@@ -436,7 +436,7 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
     fn look_first(&self) -> Option<Won> {
         hooks::switch_point();
         // A look may say ready and be wrong; who only watches queues, to be told.
-        let looks = self.waiter.is_none() && !self.watch;
+        let looks = self.place.is_none() && !self.watch;
         looks.then(|| look(&self.arms, self.order)).flatten()
     }
 
@@ -459,43 +459,66 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
         if deadline == limit {
             return Poll::Pending;
         }
-        let Some(waiter) = &this.waiter else {
+        let Some(place) = &this.place else {
             return Poll::Pending;
         };
-        let won = match waiter.abort(false) {
+        let won = match place.waiter.abort(false) {
             Ok(won) => won,
             // An offer holds us, and its end wakes us, or it has ended and has woken us.
             Err(Unsettled::Held | Unsettled::LetGo) => return Poll::Pending,
         };
-        let nodes = this.nodes.as_ref();
+        let nodes = place.nodes.as_ref();
         leave(&this.arms, nodes, won);
         let won = won.map(|arm| (arm, this.arms.arm(arm).won(&nodes[arm])));
-        this.waiter = None;
-        this.alarm.cancel();
+        this.place = None;
         Poll::Ready(won)
     }
 
+    // Apart, so that those who need not wait are not burdened with it.
+    #[inline(never)]
     fn poll_queued(&mut self, cx: &mut Context<'_>, limit: Option<Instant>) -> Poll<Won> {
         let n = self.arms.len();
-        let first = self.waiter.is_none();
-        let waiter = self.waiter.get_or_insert_with(|| {
+        let first = self.place.is_none();
+        if first {
             // Foreign code, which may panic: nothing has been begun then.
             let wake = Wake::Task(cx.waker().clone());
-            if n == 1 {
-                Waiter::single(wake)
-            } else {
-                Waiter::many(wake)
-            }
-        });
-        let queued = std::mem::ManuallyDrop::new(Queued {
-            arms: &self.arms,
+            let place = Some(Place {
+                nodes: N::make(n),
+                waiter: if n == 1 {
+                    Waiter::single(wake)
+                } else {
+                    Waiter::many(wake)
+                },
+                alarm: Alarm::new(),
+                _pinned: PhantomPinned,
+            });
+            // Built where it lies, since nothing has to be dropped there before.
+            // SAFETY: the field is ours, and it was `None`.
+            unsafe { ptr::write(&raw mut self.place, place) };
+        }
+        let Some(Place {
+            nodes,
             waiter,
-            nodes: self.nodes.as_ref(),
-            watch: self.watch,
-            brief: false,
-        });
+            alarm,
+            ..
+        }) = &mut self.place
+        else {
+            unreachable!("made above")
+        };
+        let waiter = &*waiter;
+        let nodes: &N = nodes;
+        // Made where it is needed, so that it need not lie in memory.
+        let queued = || {
+            std::mem::ManuallyDrop::new(Queued {
+                arms: &self.arms,
+                waiter,
+                nodes: nodes.as_ref(),
+                watch: self.watch,
+                brief: false,
+            })
+        };
         let won = if first {
-            queued.enqueue(self.order.start(n))
+            queued().enqueue(self.order.start(n))
         } else {
             waiter.ready().or_else(|| {
                 // As above: should it panic, the wake before is still there.
@@ -504,11 +527,11 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
                 // It may have been won before the new wake was there.
                 waiter
                     .ready()
-                    .or_else(|| queued.recheck(self.order.start(n), spent))
+                    .or_else(|| queued().recheck(self.order.start(n), spent))
             })
         };
         let won = won.or_else(|| {
-            let due = queued.deadline();
+            let due = queued().deadline();
             let earliest = match (due, limit) {
                 (None, None) => return None,
                 (Some(due), Some(limit)) => due.min(limit),
@@ -518,34 +541,44 @@ impl<A: Arms, N: AsRef<[Node]>> Pending<A, N> {
             // An offer holds us: an arm that is due cannot be won, and we are woken when
             // the offer ends, one way or the other.
             if !waiter.is_reserved() {
-                self.alarm.set(earliest, cx.waker());
+                alarm.set(earliest, cx.waker());
             }
-            due.and_then(|_| queued.recheck(self.order.start(n), false))
+            due.and_then(|_| queued().recheck(self.order.start(n), false))
         });
         if let Some(arm) = won {
-            let won = std::mem::ManuallyDrop::into_inner(queued).won(arm);
-            self.waiter = None;
-            self.alarm.cancel();
+            let won = std::mem::ManuallyDrop::into_inner(queued()).won(arm);
+            self.place = None;
             return Poll::Ready(won);
         }
-        goroutine::parked(queued.kind(), self.location);
+        goroutine::parked(queued().kind(), self.location);
         Poll::Pending
     }
 }
 
-impl<A: Arms, N: AsRef<[Node]>> Drop for Pending<A, N> {
+impl<A: Arms, N: Nodes> Pending<A, N> {
+    #[cold]
+    fn leave_unserved(&mut self) {
+        if let Some(place) = &self.place {
+            give_up(&self.arms, &place.waiter, place.nodes.as_ref(), self.watch);
+        }
+        self.place = None;
+    }
+}
+
+impl<A: Arms, N: Nodes> Drop for Pending<A, N> {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(waiter) = &self.waiter {
-            give_up(&self.arms, waiter, self.nodes.as_ref(), self.watch);
+        if self.place.is_some() {
+            self.leave_unserved();
         }
     }
 }
 
-impl<A: Arms, N: AsRef<[Node]>> fmt::Debug for Pending<A, N> {
+impl<A: Arms, N: Nodes> fmt::Debug for Pending<A, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pending")
             .field("n_arms", &self.arms.len())
-            .field("waiter", &self.waiter)
+            .field("waiter", &self.place.as_ref().map(|place| &place.waiter))
             .finish_non_exhaustive()
     }
 }
@@ -568,7 +601,7 @@ impl<C: Arm> CaseFuture<C> {
 
     /// Whether it waits: it has been polled, and has not given its result since.
     pub fn is_waiting(&self) -> bool {
-        self.0.waiter.is_some()
+        self.0.place.is_some()
     }
 
     /// Polls, for a caller who has just looked in vain.

@@ -240,7 +240,24 @@ impl Waiter {
     }
 
     /// Claims it for `arm`; the caller holds the lock of the queue of that arm.
+    #[inline]
     pub(crate) fn claim(&self, arm: usize) -> Result<(), Taken> {
+        // ORDERING: Acquire as in `hold`.
+        let open = self.word.compare_exchange(
+            OPEN,
+            CLAIMED | arm << ARM,
+            Ordering::Acquire,
+            Ordering::Relaxed,
+        );
+        match open {
+            Ok(_) => Ok(()),
+            Err(_) => self.claim_slow(arm),
+        }
+    }
+
+    /// As [`claim`](Self::claim): it is not open, or somebody holds it.
+    #[cold]
+    fn claim_slow(&self, arm: usize) -> Result<(), Taken> {
         self.hold(|phase| phase == OPEN)?;
         self.word.store(CLAIMED | arm << ARM, Ordering::Relaxed);
         Ok(())

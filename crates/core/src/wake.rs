@@ -87,6 +87,7 @@ impl WakeList {
     }
 
     /// Wakes everyone on it.
+    #[inline(never)]
     pub fn fire(&mut self) {
         if let Some(wake) = self.first.take() {
             wake.wake();

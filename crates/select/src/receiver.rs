@@ -161,7 +161,7 @@ impl<T> Receiver<T> {
     /// goes to the next receiver.
     #[track_caller]
     pub fn recv_async(&self) -> RecvFuture<'_, T> {
-        RecvFuture(Progress::Fresh(self, Location::caller()))
+        RecvFuture(CaseFuture::new(self, Location::caller()))
     }
 
     /// Closes the channel from this end: see [`Sender::close`](crate::Sender::close).
@@ -370,13 +370,7 @@ receiver_arm!(Receiver<T>);
 
 /// What [`Receiver::recv_async`] gives.
 #[must_use = "futures do nothing unless polled"]
-pub struct RecvFuture<'a, T>(Progress<'a, T>);
-
-enum Progress<'a, T> {
-    /// Has not waited: what waiting takes is only made when a look finds nothing.
-    Fresh(&'a Receiver<T>, &'static Location<'static>),
-    Waiting(CaseFuture<&'a Receiver<T>>),
-}
+pub struct RecvFuture<'a, T>(CaseFuture<&'a Receiver<T>>);
 
 impl<T> Future for RecvFuture<'_, T> {
     type Output = Result<T, RecvError>;
@@ -385,38 +379,20 @@ impl<T> Future for RecvFuture<'_, T> {
     #[allow(unsafe_code)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         hooks::switch_point();
-        // SAFETY: what waits stays where it is pinned; what is fresh is not pinned.
-        let this = unsafe { &mut self.get_unchecked_mut().0 };
-        let receiver = match this {
-            Progress::Waiting(waiting) if waiting.is_waiting() => return this.poll_waiting(cx),
-            Progress::Waiting(waiting) => *waiting.case(),
-            Progress::Fresh(receiver, _) => *receiver,
-        };
-        if let Source::Chan(chan) = &receiver.source {
-            // Without a grant: between a grant and its value others would find a closed
-            // channel neither ready nor at its end.
-            match chan.try_recv() {
-                TryRecv::Value(value) => return Poll::Ready(Ok(value)),
-                TryRecv::Drained => return Poll::Ready(Err(RecvError)),
-                TryRecv::Empty | TryRecv::Offer => {}
+        // SAFETY: the field is pinned with the whole and never moved out.
+        let waiting = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
+        if !waiting.is_waiting() {
+            if let Source::Chan(chan) = &waiting.case().source {
+                // Without a grant: between a grant and its value others would find a closed
+                // channel neither ready nor at its end.
+                match chan.try_recv() {
+                    TryRecv::Value(value) => return Poll::Ready(Ok(value)),
+                    TryRecv::Drained => return Poll::Ready(Err(RecvError)),
+                    TryRecv::Empty | TryRecv::Offer => {}
+                }
             }
         }
-        this.poll_waiting(cx)
-    }
-}
-
-impl<T> Progress<'_, T> {
-    /// Polls the wait, after a look in vain if it has not begun. The caller has it pinned.
-    #[allow(unsafe_code)]
-    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
-        if let Self::Fresh(receiver, location) = *self {
-            *self = Self::Waiting(CaseFuture::new(receiver, location));
-        }
-        let Self::Waiting(waiting) = self else {
-            unreachable!("it waits now");
-        };
-        // SAFETY: it is pinned with the whole, and not moved out.
-        unsafe { Pin::new_unchecked(waiting) }.poll_looked(cx)
+        waiting.poll_looked(cx)
     }
 }
 

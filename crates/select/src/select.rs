@@ -354,7 +354,7 @@ impl<'s, 'a> Waiting<'s, 'a> {
         let arms = Listed(&select.cases);
         Self {
             select,
-            pending: Pending::boxed(arms, select.order, watch, location),
+            pending: Pending::new(arms, select.order, watch, location),
         }
     }
 

@@ -160,7 +160,8 @@ impl<T> Sender<T> {
     /// ```
     #[track_caller]
     pub fn send_async(&self, value: T) -> SendFuture<'_, T> {
-        SendFuture(Progress::Fresh(&self.chan, Some(value), Location::caller()))
+        let send = SendSlot::new(&*self.chan, value);
+        SendFuture(CaseFuture::new(send, Location::caller()))
     }
 
     /// Reserves a place for one value, blocking while there is none; at capacity 0, it
@@ -324,14 +325,7 @@ unsafe impl<T> Case for Sender<T> {
 
 /// What [`Sender::send_async`] gives.
 #[must_use = "futures do nothing unless polled"]
-pub struct SendFuture<'a, T>(Progress<'a, T>);
-
-enum Progress<'a, T> {
-    /// Has not waited: what waiting takes is only made when a try finds no room. Without
-    /// its value it has ended.
-    Fresh(&'a Chan<T>, Option<T>, &'static Location<'static>),
-    Waiting(CaseFuture<SendSlot<&'a Chan<T>, T>>),
-}
+pub struct SendFuture<'a, T>(CaseFuture<SendSlot<&'a Chan<T>, T>>);
 
 impl<T> Future for SendFuture<'_, T> {
     type Output = Result<(), SendError<T>>;
@@ -343,45 +337,26 @@ impl<T> Future for SendFuture<'_, T> {
     #[allow(unsafe_code)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         hooks::switch_point();
-        // SAFETY: what waits stays where it is pinned; the value before it is not pinned.
-        let this = unsafe { &mut self.get_unchecked_mut().0 };
-        if let Progress::Fresh(chan, value, location) = this {
-            let (chan, location) = (*chan, *location);
-            let Some(value) = value.take() else {
+        // SAFETY: the field is pinned with the whole and never moved out.
+        let waiting = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
+        if !waiting.is_waiting() {
+            // Without its value it would win a peer and have nothing for it.
+            let Some(value) = waiting.case().take_value() else {
                 ended();
             };
-            match chan.try_send(value) {
+            match waiting.case().chan().try_send(value) {
                 Ok(()) => return Poll::Ready(Ok(())),
                 Err(TrySend::Closed(value)) => return Poll::Ready(Err(SendError(value))),
-                Err(TrySend::Full(value)) => {
-                    let send = SendSlot::new(chan, value);
-                    *this = Progress::Waiting(CaseFuture::new(send, location));
-                }
+                Err(TrySend::Full(value)) => waiting.case().put_back(value),
             }
         }
-        this.poll_waiting(cx)
+        waiting.poll_looked(cx)
     }
 }
 
 #[cold]
 fn ended() -> ! {
     panic!("a `SendFuture` was polled after its end");
-}
-
-impl<T> Progress<'_, T> {
-    /// Polls the wait, after a try in vain if it has not begun. The caller has it pinned.
-    #[allow(unsafe_code)]
-    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
-        let Self::Waiting(waiting) = self else {
-            unreachable!("only called while it waits");
-        };
-        // Without its value, a second round would win a peer and have nothing for it.
-        if !waiting.is_waiting() && !waiting.case().has_value() {
-            ended();
-        }
-        // SAFETY: it is pinned with the whole, and not moved out.
-        unsafe { Pin::new_unchecked(waiting) }.poll_looked(cx)
-    }
 }
 
 impl<T> fmt::Debug for SendFuture<'_, T> {

@@ -27,7 +27,11 @@ impl<T> Chan<T> {
     #[inline]
     pub(crate) fn try_send(&self, value: T) -> Result<(), TrySend<T>> {
         let Some(mut state) = self.lock_plain(SEND_READY) else {
-            return self.try_send_among(value);
+            return if self.probe_send().ready {
+                self.try_send_among(value)
+            } else {
+                Err(TrySend::Full(value))
+            };
         };
         state.put(value);
         let room = state.has_room();
@@ -39,9 +43,6 @@ impl<T> Chan<T> {
     /// the end.
     #[inline(never)]
     fn try_send_among(&self, value: T) -> Result<(), TrySend<T>> {
-        if !self.probe_send().ready {
-            return Err(TrySend::Full(value));
-        }
         let mut chan = self.lock();
         let (state, wakes) = chan.parts();
         if state.no_sends() {
@@ -65,9 +66,20 @@ impl<C: Deref<Target = Chan<T>>, T> SendSlot<C, T> {
         }
     }
 
-    /// Whether the value is still here, of a send that does not wait.
-    pub(crate) fn has_value(&self) -> bool {
-        self.slot.is_full()
+    pub(crate) fn chan(&self) -> &Chan<T> {
+        &self.chan
+    }
+
+    /// Takes the value, if it is still here, of a send that does not wait.
+    #[inline]
+    pub(crate) fn take_value(&self) -> Option<T> {
+        self.slot.take()
+    }
+
+    /// Puts it back.
+    #[inline]
+    pub(crate) fn put_back(&self, value: T) {
+        self.slot.put(value);
     }
 
     /// The value of a send that has not happened.

@@ -29,12 +29,6 @@ impl<T> Slot<T> {
         self.0.with_mut(|v| unsafe { (*v).take() })
     }
 
-    /// Whether there is a value, on the owner's side.
-    pub(crate) fn is_full(&self) -> bool {
-        // SAFETY: as for `take`.
-        self.0.with(|v| unsafe { (*v).is_some() })
-    }
-
     /// Puts a value, on the owner's side.
     pub(crate) fn put(&self, value: T) {
         // SAFETY: as for `take`.
