@@ -19,6 +19,7 @@ use std::ptr::NonNull;
 use rendez_core::shim::atomic::{AtomicUsize, Ordering};
 
 use super::ring::Ring;
+use super::state::{NO_RECEIVERS, NO_SENDERS};
 use super::{Chan, Locked};
 
 /// How many bytes of slots lie behind the channel.
@@ -41,7 +42,7 @@ impl End for Sending {
         &chan.n_senders
     }
     fn gone<T>(mut chan: Locked<'_, T>) -> Option<Ring<T>> {
-        chan.no_senders = true;
+        chan.ends_by(NO_SENDERS);
         chan.end();
         None
     }
@@ -52,7 +53,7 @@ impl End for Receiving {
         &chan.n_receivers
     }
     fn gone<T>(mut chan: Locked<'_, T>) -> Option<Ring<T>> {
-        chan.no_receivers = true;
+        chan.ends_by(NO_RECEIVERS);
         chan.end();
         Some(chan.clear())
     }

@@ -22,7 +22,7 @@ use rendez_core::shim::atomic::AtomicUsize;
 use rendez_core::wake::WakeList;
 
 use ring::Ring;
-use state::State;
+use state::{CLOSED_BY_CALL, State};
 
 // Bit 0 is the lock's.
 const LOCKED: u64 = WordLock::<()>::LOCKED;
@@ -130,7 +130,7 @@ impl<T> Chan<T> {
     /// Closes; whether this was the first time.
     pub(crate) fn close(&self) -> bool {
         let mut state = self.lock();
-        let first = !std::mem::replace(&mut state.closed, true);
+        let first = state.ends_by(CLOSED_BY_CALL);
         state.end();
         first
     }
@@ -182,6 +182,22 @@ impl<T> DerefMut for Locked<'_, T> {
 impl<T> Drop for Locked<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        let state = &mut *self.state;
+        if !state.is_plain() {
+            return self.mirror_all();
+        }
+        let recv = (state.available() > 0) | state.sendq.has_open();
+        let send = state.recvq.has_open() | state.has_room();
+        let queued = (state.sendq.len() | state.recvq.len()) != 0;
+        let rest = if queued { QUEUED } else { 0 };
+        mirror(&mut self.state, recv, send, rest);
+    }
+}
+
+impl<T> Locked<'_, T> {
+    /// Mirrors the readiness of a channel that has ended or is watched, whose watchers are told.
+    #[inline(never)]
+    fn mirror_all(&mut self) {
         let state = &mut *self.state;
         let (recv, send) = (state.recv_ready(), state.send_ready());
         if !state.watchq.is_empty() && (recv || send) {

@@ -31,7 +31,11 @@ impl<T> Chan<T> {
     #[inline]
     pub(crate) fn try_recv(&self) -> TryRecv<T> {
         let Some(mut state) = self.lock_plain(RECV_READY) else {
-            return self.try_recv_among();
+            return if self.probe_recv().ready {
+                self.try_recv_among()
+            } else {
+                TryRecv::Empty
+            };
         };
         let Some(value) = state.pop_available() else {
             unreachable!("what is ready, with nobody queued, is a value");
@@ -45,9 +49,6 @@ impl<T> Chan<T> {
     /// the end.
     #[inline(never)]
     fn try_recv_among(&self) -> TryRecv<T> {
-        if !self.probe_recv().ready {
-            return TryRecv::Empty;
-        }
         let mut chan = self.lock();
         let (state, wakes) = chan.parts();
         if let Some(value) = state.next(wakes) {

@@ -70,11 +70,16 @@ pub(crate) struct State<T> {
     pub(crate) watchq: Queue,
     /// Those who wait for sends to become impossible.
     pub(crate) closeq: Queue,
-    /// Closed by a call.
-    pub(super) closed: bool,
-    pub(super) no_senders: bool,
-    pub(super) no_receivers: bool,
+    // Of `CLOSED_BY_CALL`, `NO_SENDERS` and `NO_RECEIVERS`.
+    ends: u8,
 }
+
+/// It was closed by a call.
+pub(super) const CLOSED_BY_CALL: u8 = 1;
+/// Its last sender is gone.
+pub(super) const NO_SENDERS: u8 = 1 << 1;
+/// Its last receiver is.
+pub(super) const NO_RECEIVERS: u8 = 1 << 2;
 
 impl<T> State<T> {
     pub(super) fn new(cap: Option<usize>, buf: Ring<T>) -> Self {
@@ -91,9 +96,7 @@ impl<T> State<T> {
             recvq: Queue::new(),
             watchq: Queue::new(),
             closeq: Queue::new(),
-            closed: false,
-            no_senders: false,
-            no_receivers: false,
+            ends: 0,
         }
     }
 
@@ -120,16 +123,29 @@ impl<T> State<T> {
         self.room.min(0).unsigned_abs()
     }
 
+    /// It ends in this way; whether it had not before.
+    pub(super) fn ends_by(&mut self, how: u8) -> bool {
+        let before = self.ends;
+        self.ends |= how;
+        before & how == 0
+    }
+
+    /// Whether it has neither ended in any way nor anybody who only watches it.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        (self.ends == 0) & self.watchq.is_empty()
+    }
+
     /// Whether no value can be sent any more, permits apart.
     #[inline]
     pub(crate) fn no_sends(&self) -> bool {
-        self.closed | self.no_receivers
+        self.ends & (CLOSED_BY_CALL | NO_RECEIVERS) != 0
     }
 
     /// Whether no value can come any more but those here and those with a permit.
     #[inline]
     pub(crate) fn no_more(&self) -> bool {
-        self.closed | self.no_senders
+        self.ends & (CLOSED_BY_CALL | NO_SENDERS) != 0
     }
 
     /// Whether nothing will ever be received again.
@@ -243,14 +259,27 @@ impl<T> State<T> {
     }
 
     /// Gives a value to a claimed receiver: handed over if nothing is queued before it.
+    #[inline]
     pub(crate) fn give(&mut self, receiver: Claimed, value: T, wakes: &mut WakeList) {
-        if self.available() == 0 && !receiver.payload().is_null() {
+        if self.available() != 0 {
+            self.give_behind(receiver, value, wakes);
+        } else if receiver.payload().is_null() {
+            // Neither an available value more, nor less room: there is nothing to settle.
+            self.buf.push_back(value);
+            self.granted += 1;
+            receiver.complete(GRANTED, wakes);
+        } else {
             let value = self.exchange(value);
             match slot::hand_to(&receiver, value) {
-                Ok(()) => return receiver.complete(HANDED, wakes),
+                Ok(()) => receiver.complete(HANDED, wakes),
                 Err(_) => unreachable!("a receiver with a slot takes the value"),
             }
         }
+    }
+
+    /// As [`give`](Self::give), where a value is available before it.
+    #[cold]
+    fn give_behind(&mut self, receiver: Claimed, value: T, wakes: &mut WakeList) {
         self.insert(value);
         self.serve(receiver, wakes);
         self.settle(wakes);
@@ -346,7 +375,7 @@ impl<T> State<T> {
     /// Completes a permit. Gives the value back if no receiver is left.
     pub(crate) fn redeem_offer(&mut self, value: T, wakes: &mut WakeList) -> Result<(), T> {
         self.unoffer_one();
-        if self.no_receivers {
+        if self.ends & NO_RECEIVERS != 0 {
             return Err(value);
         }
         match self.recvq.claim_reserved().or_else(|| self.recvq.claim()) {
