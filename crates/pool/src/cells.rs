@@ -2,9 +2,13 @@
 //! ones it starts.
 //!
 //! Per size, a thread keeps at most two batches of a hundred or two. One more goes to a shelf
-//! that all threads share, up to a bound too, and is taken from there by one that has none: so
-//! cells started by one thread and ended by another cost a lock for each batch. All else goes
-//! back to the system's allocator, what a thread keeps when it ends too.
+//! that all threads share, and is taken from there by one that has none: so cells started by
+//! one thread and ended by another cost a lock for each batch.
+//!
+//! The shelf follows the need. While a pool is at work it takes whatever comes, up to a large
+//! bound, and the [monitor](crate::monitor) gives back half of what nobody has needed for a
+//! while. Otherwise it is short. All else goes back to the system's allocator, what a thread
+//! keeps when it ends too.
 //!
 //! Invariants:
 //!
@@ -21,6 +25,7 @@ use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
 use rendez_core::shim::Mutex;
+use rendez_core::shim::unmodelled::{AtomicBool, Ordering};
 
 /// Sizes are rounded up to a multiple of this.
 const GRAIN: usize = 32;
@@ -28,8 +33,13 @@ const GRAIN: usize = 32;
 const CLASSES: usize = 16;
 /// How many make a batch.
 const BATCH: usize = if cfg!(rendez_loom) { 1 } else { 128 };
-/// How many batches of a size lie on the shelf.
+/// How many batches of a size lie on the shelf whatever the need.
 const SHELVED: usize = if cfg!(rendez_loom) { 1 } else { 16 };
+/// How many do at most.
+const MOST: usize = if cfg!(rendez_loom) { 1 } else { 8192 };
+
+/// Whether the shelf is looked after. Not modelled: it is read and acted upon under the lock.
+static AT_WORK: AtomicBool = AtomicBool::new(false);
 
 /// A piece of memory that is kept.
 #[derive(Debug)]
@@ -58,7 +68,15 @@ pub struct Kept {
 
 /// Full batches of one size that are nobody's.
 #[derive(Debug, Default)]
-pub struct Shelf(Mutex<Vec<Batch>>);
+pub struct Shelf(Mutex<Shelved>);
+
+#[derive(Debug, Default)]
+struct Shelved {
+    // The latest last: it is the warmest.
+    batches: Vec<Batch>,
+    // The least there were since they were last looked after.
+    unused: usize,
+}
 
 #[cfg_attr(rendez_loom, expect(dead_code))]
 struct Thread([Kept; CLASSES]);
@@ -69,7 +87,39 @@ std::thread_local! {
 }
 
 #[cfg(not(rendez_loom))]
-static SHELF: [Shelf; CLASSES] = [const { Shelf(Mutex::new(Vec::new())) }; CLASSES];
+static SHELF: [Shelf; CLASSES] = [const {
+    Shelf(Mutex::new(Shelved {
+        batches: Vec::new(),
+        unused: 0,
+    }))
+}; CLASSES];
+
+/// A pool is at work, and somebody looks after the shelf by [`look_after`] until none is.
+pub(crate) fn begin_work() {
+    AT_WORK.store(true, Ordering::Relaxed);
+}
+
+/// No pool is at work any more.
+pub(crate) fn end_work() {
+    AT_WORK.store(false, Ordering::Relaxed);
+    give_back(|shelved| shelved.batches.len());
+}
+
+/// Gives back half of what nobody has needed since the last time.
+pub(crate) fn look_after() {
+    give_back(|shelved| shelved.unused / 2);
+}
+
+#[cfg_attr(rendez_loom, expect(clippy::missing_const_for_fn))]
+fn give_back(spare: impl Fn(&Shelved) -> usize) {
+    #[cfg(rendez_loom)]
+    let _ = spare;
+    #[cfg(not(rendez_loom))]
+    for (class, shelf) in SHELF.iter().enumerate() {
+        let batches = shelf.spare(&spare);
+        batches.into_iter().for_each(|batch| batch.free(class));
+    }
+}
 
 /// Memory of `class` that is kept.
 #[inline]
@@ -174,6 +224,14 @@ impl Batch {
         self.first = memory.as_ptr();
         self.n += 1;
     }
+
+    /// Gives them back to the allocator.
+    fn free(mut self, class: usize) {
+        while let Some(memory) = self.pop() {
+            // SAFETY: allocated with this layout.
+            unsafe { dealloc(memory.as_ptr().cast(), layout(class)) };
+        }
+    }
 }
 
 impl Default for Batch {
@@ -184,17 +242,33 @@ impl Default for Batch {
 
 impl Shelf {
     fn take(&self) -> Batch {
-        self.0.lock().pop().unwrap_or(Batch::EMPTY)
+        let mut shelved = self.0.lock();
+        let batch = shelved.batches.pop();
+        shelved.unused = shelved.unused.min(shelved.batches.len());
+        batch.unwrap_or(Batch::EMPTY)
     }
 
     /// Puts a full batch there; gives it back if there is no place left.
     fn put(&self, full: Batch) -> Batch {
-        let mut batches = self.0.lock();
-        if batches.len() == SHELVED {
+        let mut shelved = self.0.lock();
+        let at_work = AT_WORK.load(Ordering::Relaxed);
+        let places = if at_work { MOST } else { SHELVED };
+        if shelved.batches.len() >= places {
             return full;
         }
-        batches.push(full);
+        shelved.batches.push(full);
         Batch::EMPTY
+    }
+
+    /// Takes as many as `n` says from it, the coldest, if so many are left as always are.
+    #[cfg_attr(rendez_loom, expect(dead_code))]
+    fn spare(&self, n: impl Fn(&Shelved) -> usize) -> Vec<Batch> {
+        let mut shelved = self.0.lock();
+        let n = n(&shelved).min(shelved.batches.len().saturating_sub(SHELVED));
+        let spare = shelved.batches.drain(..n).collect();
+        shelved.batches.shrink_to(2 * SHELVED);
+        shelved.unused = shelved.batches.len();
+        spare
     }
 }
 
@@ -259,13 +333,8 @@ impl Kept {
 impl Drop for Thread {
     fn drop(&mut self) {
         for (class, kept) in self.0.iter().enumerate() {
-            for list in [&kept.now, &kept.next] {
-                let mut list = list.take();
-                while let Some(memory) = list.pop() {
-                    // SAFETY: allocated with this layout.
-                    unsafe { dealloc(memory.as_ptr().cast(), layout(class)) };
-                }
-            }
+            kept.now.take().free(class);
+            kept.next.take().free(class);
         }
     }
 }
@@ -289,33 +358,56 @@ mod tests {
         unsafe { free(second) };
     }
 
-    #[test]
-    fn what_one_thread_frees_another_takes_and_no_more_is_kept_than_the_bound() {
-        const N: usize = 2 * BATCH * SHELVED;
-        struct All(Vec<NonNull<Large>>);
-        // SAFETY: arrays of numbers, and nobody else's.
-        unsafe impl Send for All {}
-        let make = || All((0..N).map(|i| boxed([i; 60])).collect());
-        let free_all = |all: All| {
-            for (i, large) in all.0.into_iter().enumerate() {
+    /// The memory of all at once.
+    struct All(Vec<NonNull<Large>>);
+
+    // SAFETY: arrays of numbers, and nobody else's.
+    unsafe impl Send for All {}
+
+    impl All {
+        fn make(n: usize) -> Self {
+            Self((0..n).map(|i| boxed([i; 60])).collect())
+        }
+
+        /// How many batches lie on the shelf then.
+        fn free(self) -> usize {
+            for (i, large) in self.0.into_iter().enumerate() {
                 // SAFETY: made above, read and freed once.
                 unsafe {
                     assert_eq!(large.read(), [i; 60]);
                     free(large);
                 }
             }
-            let shelved: usize = SHELF[14].0.lock().iter().map(|batch| batch.n).sum();
-            assert_eq!(shelved, BATCH * SHELVED);
-        };
-        let all = make();
+            let shelved = SHELF[14].0.lock();
+            assert!(shelved.batches.iter().all(|batch| batch.n == BATCH));
+            shelved.batches.len()
+        }
+    }
+
+    /// One test, since there is one shelf.
+    #[test]
+    fn what_one_thread_frees_another_takes_and_the_shelf_follows_the_need() {
+        const N: usize = 2 * BATCH * SHELVED;
+        let all = All::make(N);
         let addresses: std::collections::HashSet<_> = all.0.iter().map(|p| p.addr()).collect();
-        rendez_core::shim::thread::spawn(move || free_all(all))
+        let n_shelved = rendez_core::shim::thread::spawn(move || all.free())
             .join()
             .expect("it does not panic");
-        let again = make();
+        assert_eq!(n_shelved, SHELVED, "no pool is at work");
+        let again = All::make(N);
         let n_again = again.0.iter().filter(|p| addresses.contains(&p.addr()));
         assert!(n_again.count() >= BATCH * SHELVED);
-        free_all(again);
+
+        begin_work();
+        let n_shelved = again.free();
+        assert!(n_shelved >= 2 * SHELVED - 2, "{n_shelved}");
+        let len = || SHELF[14].0.lock().batches.len();
+        look_after();
+        assert_eq!(len(), n_shelved, "somebody may have needed them");
+        look_after();
+        assert_eq!(len(), (n_shelved - n_shelved / 2).max(SHELVED));
+        end_work();
+        assert_eq!(len(), SHELVED);
     }
 
     #[test]

@@ -13,6 +13,8 @@
 //! that computes is replaced too, but the more such threads a pool has already, the longer it
 //! takes for one more: relief for what waits, not a thread for each of a thousand loops.
 //!
+//! It also gives back memory of [`cells`] that nobody needs.
+//!
 //! A pool in which nothing has run for a while is let go ([`watch`](crate::watch)); when
 //! there is none left the monitor looks whether the program stands still for good
 //! ([`standstill`](crate::standstill)), and sleeps until it is called.
@@ -26,9 +28,9 @@ use rendez_core::shim::{Arc, Weak};
 
 use crate::core::RETIRE;
 use crate::dump::{self, Dump};
-use crate::os;
 use crate::shared::Shared;
 use crate::standstill::{self, Still};
+use crate::{cells, os};
 
 /// How long between two looks. Stuck is who is seen twice in one turn: after at most two
 /// periods.
@@ -88,6 +90,7 @@ fn look_again() {
 
 fn run() {
     let mut watched: Vec<Watched> = Vec::new();
+    let mut n_looks = 0_u32;
     let mut seen = None;
     let mut looks_left = 0;
     loop {
@@ -103,11 +106,17 @@ fn run() {
         watched.extend(new.into_iter().map(Watched::new));
         // At once, so that who is stuck already is seen again after one period.
         coarse::tick();
+        cells::begin_work();
         watched.retain_mut(Watched::look);
         if !watched.is_empty() {
             rendez_core::shim::thread::sleep(PERIOD);
+            n_looks = n_looks.wrapping_add(1);
+            if n_looks % PATIENCE == 0 {
+                cells::look_after();
+            }
             continue;
         }
+        cells::end_work();
         // Two looks at a program that stands still lie this far apart, but who calls because
         // it runs is not kept waiting.
         let mut calls = CALLS.lock();
