@@ -267,12 +267,13 @@ impl Core {
             .or_else(|| take(|| queues.shared.steal_batch_and_pop(&self.local)))
     }
 
-    /// A goroutine from anybody's queue: half of what lies there comes along.
-    pub(crate) fn steal(&mut self, queues: &Queues) -> Option<Task> {
+    /// A goroutine from anybody's queue of at least `min`: half of what lies there comes along.
+    pub(crate) fn steal(&mut self, queues: &Queues, min: usize) -> Option<Task> {
         let n = queues.cores.len();
         visit(n, hooks::random_below(n))
             .filter(|&i| i != self.index)
             .filter_map(|i| queues.cores.get(i))
+            .filter(|core| min <= 1 || core.stealer.len() >= min)
             .find_map(|core| take(|| core.stealer.steal_batch_and_pop(&self.local)))
             .or_else(|| take(|| queues.shared.steal_batch_and_pop(&self.local)))
     }

@@ -355,11 +355,17 @@ fn search(core: &mut Core, shared: &Shared) -> Option<Task> {
     /// About as long as waking a thread takes, which a little patience saves.
     const PATIENCE: Duration = Duration::from_micros(20);
     const PAUSE: u32 = 8;
-    core.searching = core.searching || shared.sleep.begin_search(shared.crew.n_workers());
+    /// Who has just run out of work leaves short queues to their owners for so long: they run
+    /// what they have pushed sooner than it comes to another core, and later there is more.
+    const COURTESY: Duration = Duration::from_micros(2);
+    const SHORT: usize = 8;
+    let was_woken = core.searching;
+    core.searching = was_woken || shared.sleep.begin_search(shared.crew.n_workers());
     if !core.searching {
         return None;
     }
-    let task = core.steal(&shared.queues);
+    let courteous = !was_woken && multicore();
+    let task = core.steal(&shared.queues, if courteous { SHORT } else { 1 });
     if task.is_some() || !multicore() {
         return task;
     }
@@ -367,11 +373,17 @@ fn search(core: &mut Core, shared: &Shared) -> Option<Task> {
     loop {
         (0..PAUSE).for_each(|_| spin_loop());
         // Without an attempt to steal, which counts for more than a look.
-        let task = shared.queues.has_work().then(|| core.steal(&shared.queues));
+        let waited = start.elapsed();
+        let courteous = courteous && waited < COURTESY;
+        let min = if courteous { SHORT } else { 1 };
+        let task = shared
+            .queues
+            .has_work()
+            .then(|| core.steal(&shared.queues, min));
         if let Some(task) = task.flatten() {
             return Some(task);
         }
-        if start.elapsed() >= PATIENCE {
+        if waited >= PATIENCE {
             return None;
         }
     }
