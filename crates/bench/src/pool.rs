@@ -9,6 +9,7 @@ use std::sync::{Arc, Barrier, OnceLock, mpsc};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use crate::measure::scaled;
 use crate::peers::runtimes::{self, Runtime, for_each_runtime};
 use crate::peers::{Task, tokio_runtime};
 use crate::rows::Rows;
@@ -95,11 +96,6 @@ async fn in_batches<F: Future<Output = ()>>(n: u64, k: u64, batch: impl Fn(u64) 
         batch(left.min(k)).await;
         left -= left.min(k);
     }
-}
-
-/// What `n` of the `done` operations took that `run` does.
-fn scaled(n: u64, done: u64, run: impl FnOnce() -> Duration) -> Duration {
-    run().mul_f64(n as f64 / done as f64)
 }
 
 async fn spawn_join<R: Runtime>(k: u64) {
