@@ -10,7 +10,8 @@
 //!   queue before it goes away, and what had been won is finished or abandoned.
 //! - A thread goes to sleep only after its wake is set and the word has been read again;
 //!   whoever wins the word takes the wake and fires it. The parker keeps a token given in
-//!   between. So no wake-up is lost.
+//!   between. So no wake-up is lost. A thread that still spins leaves in the wake's place that
+//!   it does: who takes that has nobody to wake, and the thread sees that it was taken.
 #![allow(unsafe_code)]
 
 use std::fmt;
@@ -300,11 +301,15 @@ fn sleep<A: Arms + ?Sized>(
     Parker::with_current(|parker| {
         let n = arms.len();
         let brief = matches!(given, Deadline::Past);
-        let wake = Wake::Thread(Arc::clone(parker));
-        let waiter = &if n == 1 {
-            Waiter::single(wake)
+        let wake = || Wake::Thread(Arc::clone(parker));
+        // In one queue: whoever serves us while we spin is spared a wake.
+        let looks = n == 1 && !brief && arms.arm(0).stays();
+        let waiter = &if looks {
+            Waiter::looking()
+        } else if n == 1 {
+            Waiter::single(wake())
         } else {
-            Waiter::many(wake)
+            Waiter::many(wake())
         };
         let queued = Queued {
             arms,
@@ -317,6 +322,11 @@ fn sleep<A: Arms + ?Sized>(
         let spin = || (!given.has_passed()).then(|| spin(waiter)).flatten();
         if let Some(arm) = queued.enqueue(order.start(n)).or_else(spin) {
             return Some(queued.won(arm));
+        }
+        // Whether an offer or a nudge has let us go since the last time.
+        let spent = || waiter.set_wake(wake()) == WakeSet::Anew;
+        if looks && spent() {
+            queued.recheck(0, true);
         }
         let mut deadline = given;
         let mut waiting = None;
@@ -346,7 +356,7 @@ fn sleep<A: Arms + ?Sized>(
             if waiter.ready().is_some() {
                 continue;
             }
-            let spent = waiter.set_wake(Wake::Thread(Arc::clone(parker))) == WakeSet::Anew;
+            let spent = spent();
             if spent {
                 // An offer that held us has fallen through: our own deadline counts again.
                 deadline = given;

@@ -62,9 +62,28 @@ pub struct Waiter {
     id: u64,
     // Written by the owner before the waiter is queued or while it holds BUSY; taken by
     // the claimer between CLAIMED and READY, or under BUSY.
-    wake: UnsafeCell<Option<Wake>>,
+    wake: UnsafeCell<ToWake>,
     // Of a waiter whose nodes stay queued while nobody waits. No lock is taken under it.
     missed: Option<Box<Mutex<Missed>>>,
+}
+
+/// Whom to wake, taken by whoever serves the waiter, lets it go or nudges it.
+enum ToWake {
+    /// Taken, or never set.
+    Nobody,
+    /// A thread that is awake.
+    Looker,
+    /// Somebody who sleeps, or is about to.
+    Sleeper(Wake),
+}
+
+impl ToWake {
+    fn take(&mut self) -> Option<Wake> {
+        match std::mem::replace(self, Self::Nobody) {
+            Self::Sleeper(wake) => Some(wake),
+            Self::Nobody | Self::Looker => None,
+        }
+    }
 }
 
 /// What happened to the nodes of a standing waiter while it could not be claimed.
@@ -123,15 +142,20 @@ pub enum Unpaired {
 impl Waiter {
     /// A waiter for one queue, woken by `wake`.
     pub fn single(wake: Wake) -> Self {
-        Self::with_id(0, Some(wake))
+        Self::with_id(0, ToWake::Sleeper(wake))
     }
 
     /// A waiter that may stand in many queues.
     pub fn many(wake: Wake) -> Self {
-        Self::with_id(unique_id(), Some(wake))
+        Self::with_id(unique_id(), ToWake::Sleeper(wake))
     }
 
-    fn with_id(id: u64, wake: Option<Wake>) -> Self {
+    /// As [`single`](Self::single), of a thread that is awake: before it sleeps it sets its wake.
+    pub fn looking() -> Self {
+        Self::with_id(0, ToWake::Looker)
+    }
+
+    fn with_id(id: u64, wake: ToWake) -> Self {
         Self {
             word: AtomicUsize::new(OPEN),
             id,
@@ -146,7 +170,7 @@ impl Waiter {
         Self {
             word: AtomicUsize::new(READY | ABORTED << ARM),
             missed: Some(Box::default()),
-            ..Self::with_id(unique_id(), None)
+            ..Self::with_id(unique_id(), ToWake::Nobody)
         }
     }
 
@@ -155,8 +179,11 @@ impl Waiter {
     /// whether an offer has held it since the last time.
     pub(crate) fn reopen(&self, wake: Wake, missed: &mut Vec<usize>) -> bool {
         debug_assert_eq!(self.word.load(Ordering::Relaxed) & PHASE, READY);
+        let wake = ToWake::Sleeper(wake);
         // SAFETY: READY: the claimer has left, no other comes, and this is the owner.
-        let spent = self.wake.with_mut(|w| unsafe { (*w).replace(wake) });
+        let spent = self
+            .wake
+            .with_mut(|w| unsafe { std::mem::replace(&mut *w, wake) });
         let reserved = self.take_missed(missed, || self.word.store(OPEN, Ordering::Release));
         drop(spent);
         reserved
@@ -229,13 +256,15 @@ impl Waiter {
         {
             return WakeSet::TooLate;
         }
+        let wake = ToWake::Sleeper(wake);
         // SAFETY: BUSY is held, which keeps every claimer off `wake`.
-        let old = self.wake.with_mut(|w| unsafe { (*w).replace(wake) });
+        let old = self
+            .wake
+            .with_mut(|w| unsafe { std::mem::replace(&mut *w, wake) });
         self.release();
-        if old.is_some() {
-            WakeSet::Replaced
-        } else {
-            WakeSet::Anew
+        match old {
+            ToWake::Nobody => WakeSet::Anew,
+            ToWake::Looker | ToWake::Sleeper(_) => WakeSet::Replaced,
         }
     }
 
@@ -357,7 +386,7 @@ impl Waiter {
         match self.hold(|phase| phase == OPEN || force && phase == RESERVED) {
             Ok(()) => {
                 // SAFETY: BUSY is held, which keeps everyone else off `wake`.
-                let spent = self.wake.with(|w| unsafe { (*w).is_none() });
+                let spent = self.wake.with(|w| unsafe { matches!(*w, ToWake::Nobody) });
                 if spent && !force {
                     self.release();
                     return Err(Unsettled::LetGo);
@@ -385,9 +414,11 @@ impl Waiter {
             return false;
         }
         // SAFETY: BUSY is held, which keeps everyone else off `wake`.
-        let thread = self
-            .wake
-            .with(|w| unsafe { (*w).as_ref().is_some_and(Wake::is_thread) });
+        let thread = self.wake.with(|w| match unsafe { &*w } {
+            ToWake::Sleeper(wake) => wake.is_thread(),
+            ToWake::Looker => true,
+            ToWake::Nobody => false,
+        });
         self.release();
         thread
     }

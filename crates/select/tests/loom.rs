@@ -675,6 +675,24 @@ fn a_list_awaited_selects_one_and_dropped_none() {
 }
 
 #[test]
+fn a_receiver_let_go_while_it_looks_finds_who_came_meanwhile() {
+    model(
+        "permit: dropped while its receiver looks, a sender came",
+        || {
+            let (tx, rx) = bounded(0);
+            let other = tx.clone();
+            let receiver = thread::spawn(move || rx.recv());
+            let sender = thread::spawn(move || other.send(2).unwrap());
+            if let Poll::Ready(Ok(permit)) = poll_once(pin!(tx.reserve_async())) {
+                drop(permit);
+            }
+            assert_eq!(receiver.join().unwrap(), Ok(2));
+            sender.join().unwrap();
+        },
+    );
+}
+
+#[test]
 fn a_selector_that_leaves_an_offers_queue_is_let_go() {
     model("selector: removes a channel whose permit holds it", || {
         let (tx, rx) = bounded::<u8>(0);
