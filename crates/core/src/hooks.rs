@@ -63,7 +63,7 @@ pub fn set_scheduler(scheduler: Option<Arc<dyn Scheduler>>) -> Option<Arc<dyn Sc
 }
 
 /// Whether the calling thread is a pool's.
-pub(crate) fn has_scheduler() -> bool {
+pub fn has_scheduler() -> bool {
     SCHEDULER
         .try_with(|s| s.try_borrow().is_ok_and(|s| s.is_some()))
         .unwrap_or(false)

@@ -16,8 +16,8 @@
 //!
 //! How long the pauses are depends on the [`Company`]. Two who take turns at every operation
 //! spend most of their time on moving cache lines, so where one alone gets more done the other
-//! stays away long; and a pool's worker, whose work the others do as well, sleeps soon. Where
-//! the two wait for one another it comes back as soon as it can.
+//! stays away long; and a pool's worker among workers, whose work the others do as well, sleeps
+//! soon. Where the two wait for one another it comes back as soon as it can.
 //!
 //! Loom gives up on loops that wait, so that the models of what is built on this lock pass
 //! through a lock of loom's first and find the bit free; the bit has a model of its own, over
@@ -79,7 +79,7 @@ impl<T> WordLock<T> {
     /// Takes the lock.
     #[inline]
     pub fn lock(&self) -> WordGuard<'_, T> {
-        self.lock_among(|| Company::Passing)
+        self.lock_among(Company::by_thread)
     }
 
     /// As [`lock`](Self::lock); `company` is asked only if somebody holds it.
@@ -121,7 +121,7 @@ impl<T> WordLock<T> {
     pub fn lock_spinning(&self) -> WordGuard<'_, T> {
         WordGuard {
             lock: self,
-            word: self.take(|| Company::Passing),
+            word: self.take(Company::by_thread),
             _gate: None,
         }
     }
@@ -234,6 +234,19 @@ pub enum Company {
     /// Whoever holds it comes again at once: the longer it is left alone the more it gets
     /// done.
     Busy,
+    /// Other workers of a pool, who do meanwhile what the loser would have done.
+    Workers,
+}
+
+impl Company {
+    /// What is to be expected where nothing else is known.
+    fn by_thread() -> Self {
+        if hooks::has_scheduler() {
+            Self::Workers
+        } else {
+            Self::Passing
+        }
+    }
 }
 
 /// Longer and longer waits for somebody who is a few instructions from done.
@@ -250,16 +263,14 @@ struct Backoff {
 
 impl Backoff {
     fn among(company: Company) -> Self {
-        let (rounds, pauses, yields) = if !multicore() {
-            (0, 0, 16)
-        } else if hooks::has_scheduler() {
-            // The pool's other workers do meanwhile what this one would have done.
-            (2, 4, 0)
-        } else {
+        let (rounds, pauses, yields) = if multicore() {
             match company {
                 Company::Passing => (8, 1, 0),
                 Company::Busy => (3, 16, 0),
+                Company::Workers => (2, 4, 0),
             }
+        } else {
+            (0, 0, 16)
         };
         Self {
             rounds,

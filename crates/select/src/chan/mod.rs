@@ -17,8 +17,9 @@ pub(crate) mod state;
 use std::ops::{Deref, DerefMut};
 
 use rendez_core::case::Probe;
+use rendez_core::hooks;
 use rendez_core::lock::{Company, WordGuard, WordLock};
-use rendez_core::shim::atomic::AtomicUsize;
+use rendez_core::shim::atomic::{AtomicU32, AtomicUsize, Ordering};
 use rendez_core::wake::WakeList;
 
 use ring::Ring;
@@ -47,6 +48,9 @@ pub(crate) struct Chan<T> {
     cap: Option<usize>,
     pub(crate) n_senders: AtomicUsize,
     pub(crate) n_receivers: AtomicUsize,
+    /// For how many more of a worker's losses of the lock it counts that a thread of no pool
+    /// uses the channel too. A guess: nothing is ordered by it.
+    n_mixed: AtomicU32,
 }
 
 impl<T> Chan<T> {
@@ -58,6 +62,7 @@ impl<T> Chan<T> {
             cap,
             n_senders: AtomicUsize::new(1),
             n_receivers: AtomicUsize::new(1),
+            n_mixed: AtomicU32::new(0),
         }
     }
 
@@ -83,8 +88,20 @@ impl<T> Chan<T> {
         self.state.lock_among(|| self.company())
     }
 
-    /// Where values pass in batches, who is left alone gets more done.
+    /// Asked by who has found the lock taken. Among workers alone the others go on meanwhile; a
+    /// thread at the other end waits for what a worker that slept would do. Where values pass
+    /// in batches, who is left alone gets more done.
     fn company(&self) -> Company {
+        /// A batch or two of a thread's, in which it loses the lock at least once.
+        const MIXED: u32 = 64;
+        if hooks::has_scheduler() {
+            let Some(left) = self.n_mixed.load(Ordering::Relaxed).checked_sub(1) else {
+                return Company::Workers;
+            };
+            self.n_mixed.store(left, Ordering::Relaxed);
+        } else {
+            self.n_mixed.store(MIXED, Ordering::Relaxed);
+        }
         if self.worth_watching() {
             Company::Busy
         } else {
