@@ -23,7 +23,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::marker::PhantomPinned;
 use std::panic::Location;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -41,7 +40,7 @@ use crate::wake::Wake;
 
 /// A set of cases that is waited on again and again.
 pub struct Standing<C: Case> {
-    waiter: Box<Pinned<Waiter>>,
+    waiter: Box<Waiter>,
     // By arm. A vacant place is in `vacant`, and an arm is in at most one of the lists.
     places: Vec<Option<Box<Place<C>>>>,
     vacant: Vec<usize>,
@@ -53,9 +52,6 @@ pub struct Standing<C: Case> {
     open: bool,
     alarm: Alarm,
 }
-
-/// What others point to: not to be assumed unaliased when its box moves.
-struct Pinned<T>(T, PhantomPinned);
 
 struct Place<C> {
     case: C,
@@ -83,7 +79,7 @@ impl<C: Case> Standing<C> {
     /// No cases.
     pub fn new() -> Self {
         Self {
-            waiter: Box::new(Pinned(Waiter::standing(), PhantomPinned)),
+            waiter: Box::new(Waiter::standing()),
             places: Vec::new(),
             vacant: Vec::new(),
             due: VecDeque::new(),
@@ -198,12 +194,12 @@ impl<C: Case> Standing<C> {
                 }
                 waiting.get_or_insert_with(|| goroutine::waiting(WaitKind::Select, location));
                 // As in a plain wait: what is due cannot be won while an offer holds us.
-                let due = self.deadline().filter(|_| !self.waiter.0.is_reserved());
+                let due = self.deadline().filter(|_| !self.waiter.is_reserved());
                 parker.park(match bounded {
                     Limit::At(at) => Some(due.map_or(at, |due| due.min(at))),
                     Limit::Never | Limit::Now => due,
                 });
-                if self.waiter.0.set_wake(wake()) == WakeSet::Anew {
+                if self.waiter.set_wake(wake()) == WakeSet::Anew {
                     // An offer that held us has fallen through: look at all again.
                     bounded = limit;
                     self.close();
@@ -220,7 +216,7 @@ impl<C: Case> Standing<C> {
     ) -> Poll<Won> {
         hooks::switch_point();
         let wake = || Wake::Task(cx.waker().clone());
-        if self.open && self.waiter.0.set_wake(wake()) == WakeSet::Anew {
+        if self.open && self.waiter.set_wake(wake()) == WakeSet::Anew {
             self.close();
         }
         loop {
@@ -230,7 +226,7 @@ impl<C: Case> Standing<C> {
             }
             // Set the alarm, then look at the time: it may have passed meanwhile.
             // As in a plain wait: what is due cannot be won while an offer holds us.
-            if let Some(due) = self.deadline().filter(|_| !self.waiter.0.is_reserved()) {
+            if let Some(due) = self.deadline().filter(|_| !self.waiter.is_reserved()) {
                 self.alarm.set(due, cx.waker());
             }
             if !self.time_has_come() {
@@ -264,9 +260,9 @@ impl<C: Case> Standing<C> {
         if !self.open {
             return;
         }
-        let won = match self.waiter.0.abort(false) {
+        let won = match self.waiter.abort(false) {
             Ok(won) => won,
-            Err(_) => self.waiter.0.abort(true).ok().flatten(),
+            Err(_) => self.waiter.abort(true).ok().flatten(),
         };
         self.closed();
         if let Some((arm, outcome)) = won.map(|arm| self.taken(arm)) {
@@ -278,7 +274,7 @@ impl<C: Case> Standing<C> {
 
     /// Closes the waiter, unless it has won or an offer holds it.
     fn close(&mut self) {
-        if self.open && self.waiter.0.abort(false) == Ok(None) {
+        if self.open && self.waiter.abort(false) == Ok(None) {
             self.closed();
         }
     }
@@ -296,7 +292,7 @@ impl<C: Case> Standing<C> {
         if !self.open {
             return None;
         }
-        let arm = self.waiter.0.ready()?;
+        let arm = self.waiter.ready()?;
         self.closed();
         Some(self.taken(arm))
     }
@@ -346,13 +342,13 @@ impl<C: Case> Standing<C> {
         // the waiter there.
         self.collect();
         let mut missed = Vec::new();
-        let reserved = self.waiter.0.reopen(wake, &mut missed);
+        let reserved = self.waiter.reopen(wake, &mut missed);
         debug_assert!(!reserved, "a closed waiter is held by no offer");
         self.open = true;
         self.note(false, &missed);
         let mut unsure = Vec::new();
         while let Some(arm) = self.idle.pop().or_else(|| self.due.pop_front()) {
-            if self.waiter.0.ready().is_some() {
+            if self.waiter.ready().is_some() {
                 self.due.push_front(arm);
                 break;
             }
@@ -361,22 +357,22 @@ impl<C: Case> Standing<C> {
             };
             place.at = At::Queued;
             place.case.enqueue(&Registration {
-                waiter: &self.waiter.0,
+                waiter: &self.waiter,
                 node: &place.node,
                 arm,
                 watch: false,
                 brief,
             });
-            let winner = self.waiter.0.ready();
+            let winner = self.waiter.ready();
             // One that has not won may have come too late to be queued.
             let in_doubt = match winner {
                 Some(winner) => winner != arm,
-                None => brief && !self.waiter.0.is_reserved() && place.case.probe().ready,
+                None => brief && !self.waiter.is_reserved() && place.case.probe().ready,
             };
             if in_doubt {
                 place.case.dequeue(&place.node);
                 // Won in this very moment, it is found below.
-                if self.waiter.0.ready() != Some(arm) {
+                if self.waiter.ready() != Some(arm) {
                     place.at = At::Listed;
                     unsure.push(arm);
                 }
@@ -393,7 +389,7 @@ impl<C: Case> Standing<C> {
     /// whether that may be anything: an offer had held it.
     fn collect(&mut self) -> bool {
         let mut missed = Vec::new();
-        let reserved = self.waiter.0.collect(&mut missed);
+        let reserved = self.waiter.collect(&mut missed);
         self.note(reserved, &missed);
         reserved
     }
@@ -431,7 +427,7 @@ impl<C: Case> Standing<C> {
             return false;
         }
         self.close();
-        !self.open || self.waiter.0.ready().is_some()
+        !self.open || self.waiter.ready().is_some()
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -459,7 +455,7 @@ impl<C: Case> fmt::Debug for Standing<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Standing")
             .field("len", &self.len())
-            .field("waiter", &self.waiter.0)
+            .field("waiter", &self.waiter)
             .finish_non_exhaustive()
     }
 }

@@ -41,6 +41,7 @@
 #![allow(unsafe_code)]
 
 use std::fmt;
+use std::marker::PhantomPinned;
 
 use crate::shim::atomic::{AtomicUsize, Ordering};
 use crate::shim::{Mutex, UnsafeCell, spin_loop, thread, unique_id};
@@ -65,6 +66,8 @@ pub struct Waiter {
     wake: UnsafeCell<ToWake>,
     // Of a waiter whose nodes stay queued while nobody waits. No lock is taken under it.
     missed: Option<Box<Mutex<Missed>>>,
+    // Others point to it while its owner looks for it in what is his alone.
+    _pinned: PhantomPinned,
 }
 
 /// Whom to wake, taken by whoever serves the waiter, lets it go or nudges it.
@@ -161,6 +164,7 @@ impl Waiter {
             id,
             wake: UnsafeCell::new(wake),
             missed: None,
+            _pinned: PhantomPinned,
         }
     }
 
