@@ -205,6 +205,7 @@ impl<T> Drop for Locked<'_, T> {
         }
         let recv = (state.available() > 0) | state.sendq.has_open();
         let send = state.recvq.has_open() | state.has_room();
+        debug_assert_eq!((recv, send), (state.recv_ready(), state.send_ready()));
         let queued = (state.sendq.len() | state.recvq.len()) != 0;
         let rest = if queued { QUEUED } else { 0 };
         mirror(&mut self.state, recv, send, rest);
