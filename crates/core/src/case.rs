@@ -23,10 +23,12 @@
 //! [`abandon`]: Case::abandon
 #![allow(unsafe_code)]
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use crate::goroutine::WaitKind;
 use crate::queue::{Node, Registration};
+use crate::shim::Arc;
 
 /// How a case came out, in its own code: whoever serves a case writes it, the case's own
 /// [`Arm::finish`] reads it.
@@ -255,7 +257,7 @@ impl<C: Arm> Arm for Option<C> {
     }
 }
 
-/// What may stand as an arm: a thing that is a case, a reference to one, or an `Option`
+/// What may stand as an arm: a thing that is a case, a pointer to one, or an `Option`
 /// of one, whose `None` is never ready. Reached by the macros through method probing.
 #[doc(hidden)]
 pub trait AsCase {
@@ -268,16 +270,23 @@ pub trait AsCase {
     fn __case(&self) -> Self::Case<'_>;
 }
 
-impl<C: AsCase + ?Sized> AsCase for &C {
-    type Case<'a>
-        = C::Case<'a>
-    where
-        Self: 'a;
+macro_rules! through_pointers {
+    ($($Pointer:ty),*) => {$(
+        impl<C: AsCase + ?Sized> AsCase for $Pointer {
+            type Case<'a>
+                = C::Case<'a>
+            where
+                Self: 'a;
 
-    fn __case(&self) -> Self::Case<'_> {
-        (**self).__case()
-    }
+            fn __case(&self) -> Self::Case<'_> {
+                (**self).__case()
+            }
+        }
+    )*};
 }
+
+// Probing goes through pointers by itself, but not those in an `Option`.
+through_pointers!(&C, &mut C, Box<C>, Rc<C>, Arc<C>);
 
 impl<C: AsCase> AsCase for Option<C> {
     type Case<'a>

@@ -23,9 +23,9 @@
 /// [`Sender`](crate::Sender), a [`broadcast::Sender`](crate::broadcast::Sender) or an `Option` of
 /// one. (The senders of a oneshot and of a watch never wait: they need no arm.)
 ///
-/// An arm may have a guard, `recv(r) if condition -> result => body`. Guards are evaluated
-/// once, in order, on entry; where one is false the arm is never ready and its channel
-/// expression is not evaluated.
+/// An arm may have a guard, `recv(r) if condition -> result => body`, `default if condition =>
+/// body`. Guards are evaluated once, in order, on entry; where one is false the arm is never
+/// ready and its channel expression, or `default`'s timeout, is not evaluated.
 ///
 /// - One arm among the ready ones is chosen at random, each with the same probability.
 /// - Without `default` it blocks until an arm is ready. `default` runs if there was an
@@ -36,7 +36,9 @@
 /// - A receive on a closed and drained channel, and a send on a closed one, are ready:
 ///   they give an error.
 /// - At least 64 arms are possible; more, or a number known only at run time, take a
-///   [`Select`](crate::Select) or a [`Selector`](crate::Selector).
+///   [`Select`](crate::Select) or a [`Selector`](crate::Selector). (If all have long guards,
+///   of more than four tokens outside of brackets, the compiler may ask for a higher
+///   `recursion_limit` after two dozen.)
 ///
 /// # Examples
 ///
@@ -178,7 +180,21 @@ macro_rules! __select {
             }
         }
     };
-    // With a guard.
+    // With a guard. That of `default` ends at `=>`, which an expression may be followed by.
+    (@arms $mode:tt $arms:tt [] $n:tt
+        default $(($($timeout:tt)*))? if $guard:expr => $body:expr, $($rest:tt)*) => {
+        {
+            let limit = $crate::__select!(@limit_if ($guard) $(($($timeout)*))?);
+            $crate::__select!(@arms $mode $arms [made limit ($body)] $n $($rest)*)
+        }
+    };
+    (@arms $mode:tt $arms:tt [] $n:tt
+        default $(($($timeout:tt)*))? if $guard:expr => $body:block $($rest:tt)*) => {
+        {
+            let limit = $crate::__select!(@limit_if ($guard) $(($($timeout)*))?);
+            $crate::__select!(@arms $mode $arms [made limit ($body)] $n $($rest)*)
+        }
+    };
     (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
         $kind:ident ($($args:tt)*) if $a:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
         {
@@ -364,6 +380,18 @@ macro_rules! __select {
         }
     }};
 
+    // How long a select with a guarded `default` waits.
+    (@limit_if ($guard:expr) $(())?) => {
+        $crate::__select!(@limit_if ($guard) then $crate::__private::Limit::Now)
+    };
+    (@limit_if ($guard:expr) ($timeout:expr $(,)?)) => {
+        $crate::__select!(@limit_if ($guard) then $crate::__private::Limit::after($timeout))
+    };
+    (@limit_if ($guard:expr) then $limit:expr) => {{
+        let guard: bool = $guard;
+        if guard { $limit } else { $crate::__private::Limit::Never }
+    }};
+
     // The case of what an arm waits for.
     (@bind recv $case:ident) => {
         let $case = { use $crate::__private::AsCase as _; $case.__case() };
@@ -439,6 +467,11 @@ macro_rules! __select {
         $crate::__private::block_timeout(&[$(&$case as &dyn $crate::__private::Case),*],
             $crate::__private::Order::$order, $timeout)
     };
+    (@wait block $order:ident [made $limit:ident $body:tt]
+        [$(($kind:ident $case:ident $index:tt))*]) => {
+        $crate::__private::block_limit(&[$(&$case as &dyn $crate::__private::Case),*],
+            $crate::__private::Order::$order, $limit)
+    };
     (@wait await $order:ident $default:tt [$(($kind:ident $case:ident $index:tt))*]) => {
         $crate::__private::wait_async::<_, _, {0 $(+ $crate::__select!(@one $index))*}>(
             $crate::__private::Empty$(.and($crate::__select!(@case $kind $case)))*,
@@ -455,12 +488,14 @@ macro_rules! __select {
     (@limit []) => { $crate::__private::Limit::Never };
     (@limit [now $body:tt]) => { $crate::__private::Limit::Now };
     (@limit [later ($timeout:expr) $body:tt]) => { $crate::__private::Limit::after($timeout) };
+    (@limit [made $limit:ident $body:tt]) => { $limit };
 
     (@default []) => {
         ::core::unreachable!("a select without default ends with a winner")
     };
     (@default [now ($body:expr)]) => { $body };
     (@default [later $timeout:tt ($body:expr)]) => { $body };
+    (@default [made $limit:ident ($body:expr)]) => { $body };
 }
 
 /// What an arm's body leaves unused is remarked on, as anywhere else.

@@ -1,9 +1,11 @@
 //! What the macros call. Not public API.
 
 use std::panic::Location;
+use std::rc::Rc;
 use std::time::Duration;
 
 use rendez_core::case::Outcome;
+use rendez_core::shim::Arc;
 use rendez_core::wait::{self, Won};
 use rendez_core::{clock, hooks};
 
@@ -37,7 +39,18 @@ pub fn block_timeout(cases: &[&dyn Case], order: Order, timeout: Duration) -> Op
     )
 }
 
-/// What may stand in a `send` arm: a sender that can wait, a reference to one, or an `Option` of
+/// Blocks until an arm wins, or for as long as `limit` says.
+#[track_caller]
+pub fn block_limit(cases: &[&dyn Case], order: Order, limit: Limit) -> Option<Won> {
+    let deadline = match limit {
+        Limit::Now => return try_any(cases, order),
+        Limit::At(deadline) => Some(deadline),
+        Limit::Never => None,
+    };
+    wait::block_any(cases, deadline, order, Location::caller())
+}
+
+/// What may stand in a `send` arm: a sender that can wait, a pointer to one, or an `Option` of
 /// one.
 pub trait AsOffer {
     /// The case.
@@ -60,16 +73,23 @@ impl<T> AsOffer for Sender<T> {
     }
 }
 
-impl<S: AsOffer + ?Sized> AsOffer for &S {
-    type Offer<'a>
-        = S::Offer<'a>
-    where
-        Self: 'a;
+macro_rules! through_pointers {
+    ($($Pointer:ty),*) => {$(
+        impl<S: AsOffer + ?Sized> AsOffer for $Pointer {
+            type Offer<'a>
+                = S::Offer<'a>
+            where
+                Self: 'a;
 
-    fn __offer(&self) -> Self::Offer<'_> {
-        (**self).__offer()
-    }
+            fn __offer(&self) -> Self::Offer<'_> {
+                (**self).__offer()
+            }
+        }
+    )*};
 }
+
+// Probing goes through pointers by itself, but not those in an `Option`.
+through_pointers!(&S, &mut S, Box<S>, Rc<S>, Arc<S>);
 
 impl<S: AsOffer> AsOffer for Option<S> {
     type Offer<'a>

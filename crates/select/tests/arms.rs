@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::future::{pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use common::{Census, Count, poll, poll_with};
 use rendez_core::block_on::block_on;
 use rendez_select::{
-    Receiver, Sender, TryRecvError, bounded, never, select, select_async, select_biased,
+    Receiver, Sender, TryRecvError, after, bounded, never, select, select_async, select_biased,
     select_biased_async, unbounded,
 };
 
@@ -92,6 +93,50 @@ fn a_guard_may_be_any_expression() {
 }
 
 #[test]
+fn default_takes_a_guard_as_any_arm_does() {
+    let (tx, rx) = bounded(1);
+    let on = true;
+    assert_eq!(
+        select! { recv(rx) -> v => v, default if on => Ok(0) },
+        Ok(0)
+    );
+    assert_eq!(
+        select_biased! { default(SHORT) if on && tx.is_empty() => { Ok(0) } recv(rx) -> v => v },
+        Ok(0)
+    );
+    block_on(async {
+        assert_eq!(
+            select_async! { default() if on => Ok(0), recv(rx) -> v => v },
+            Ok(0)
+        );
+        let late = select_biased_async! { recv(rx) -> v => v, default(SHORT) if on => Ok(0) };
+        assert_eq!(late, Ok(0));
+    });
+
+    // Without, it waits; and the time is not evaluated.
+    let unused = || -> Duration { panic!("evaluated") };
+    assert!(select! { default if !on => false, recv(after(SHORT)) -> _ => true });
+    assert!(select! { default(unused()) if !on => false, recv(after(SHORT)) -> _ => true });
+    let mut awaited = pin!(async {
+        select_async! { default(unused()) if !on => Ok(0), recv(rx) -> v => v }
+    });
+    assert!(poll(awaited.as_mut()).is_pending());
+    tx.send(1).unwrap();
+    assert_eq!(poll(awaited), Poll::Ready(Ok(1)));
+
+    // In its turn among the others, once.
+    tx.send(2).unwrap();
+    let log = RefCell::new(Vec::new());
+    let say = |what: &'static str| log.borrow_mut().push(what);
+    select! {
+        recv(rx) if { say("a"); false } -> _ => {}
+        default({ say("c"); SHORT }) if { say("b"); on } => say("e"),
+        recv(rx) if { say("d"); false } -> _ => {}
+    }
+    assert_eq!(*log.borrow(), ["a", "b", "c", "d", "e"]);
+}
+
+#[test]
 fn a_guarded_temporary_lives_as_long_as_the_select() {
     let make = || one(3).1;
     assert_eq!(select! { recv(make()) if true -> v => v, }, Ok(3));
@@ -114,7 +159,7 @@ fn a_channel_may_be_named_in_every_way() {
     let none: Option<Receiver<u8>> = None;
     let cell = RefCell::new(rx.clone());
 
-    for _ in 0..11 {
+    for _ in 0..16 {
         fill();
     }
     assert_eq!(select! { recv(rx) -> v => v }, Ok(1));
@@ -132,6 +177,12 @@ fn a_channel_may_be_named_in_every_way() {
     );
     assert_eq!(select! { recv(some) -> v => v }, Ok(1));
     assert_eq!(select! { recv(some.as_ref()) -> v => v }, Ok(1));
+    let (mut one, mut other_one) = (rx.clone(), Some(rx.clone()));
+    assert_eq!(select! { recv(&mut one) -> v => v }, Ok(1));
+    assert_eq!(select! { recv(other_one.as_mut()) -> v => v }, Ok(1));
+    assert_eq!(select! { recv(Some(Arc::clone(&shared))) -> v => v }, Ok(1));
+    assert_eq!(select! { recv(Some(&boxed)) -> v => v }, Ok(1));
+    assert_eq!(select! { recv(Some(Rc::new(rx.clone()))) -> v => v }, Ok(1));
     assert_eq!(select! { recv(cell.borrow()) -> v => v }, Ok(1));
     assert_eq!(select! { recv(shared) if chosen -> v => v }, Ok(1));
     assert!(select! { recv(none) -> _ => false, default => true });
@@ -145,7 +196,8 @@ fn a_channel_may_be_named_in_every_way() {
     select! { send(arc, 4) -> r => r.unwrap() }
     select! { send(Some(&tx2), 5) -> r => r.unwrap() }
     select! { send(arc, 6) if chosen -> r => r.unwrap() }
-    assert_eq!(other.drain().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    select! { send(Some(arc), 7) -> r => r.unwrap() }
+    assert_eq!(other.drain().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
 }
 
 macro_rules! sixty_four {
