@@ -32,6 +32,17 @@
 //! - A `send` arm that is chosen but not yet completed is an *offer*: its receiver is
 //!   reserved, not served. If the arm's value expression panics, the receiver waits on
 //!   at the head of its queue.
+//! - What a sender waits with can be taken at any time, its future polled again or not. A
+//!   pending send that is dropped drops its value, once, and never delivers it.
+//! - A close gives senders that wait their values back. What was sent before is received first,
+//!   and a place that was [reserved](Sender::reserve) before still takes its value: receives
+//!   fail once nothing is left and no place is out. Iterators and streams end then, as Go's
+//!   `range` does.
+//! - `default`, and the `try_` forms, find nothing only if there was an instant at which nothing
+//!   was ready. An offer that has to wait for a task to be polled, of an async select at
+//!   capacity 0, is ready for receives that can wait, and not for these.
+//! - A select never meets itself, and two selects that could meet on two channels meet on
+//!   exactly one.
 
 #[doc(hidden)]
 #[path = "private.rs"]

@@ -11,7 +11,7 @@ use common::{Count, poll, poll_with};
 use rendez_core::countdown::{Countdown, Zero};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::wait::{Empty, Order, Pending};
-use rendez_select::bounded;
+use rendez_select::{TryRecvError, bounded, never, select, select_async};
 use std::sync::Arc;
 
 /// A select waits for a value and for a zero, and an offer holds it while the zero comes.
@@ -43,4 +43,21 @@ fn a_zero_that_came_and_went_while_an_offer_held_the_select_is_still_its() {
     assert_eq!(woken.get(), 1);
     assert!(matches!(poll_select(), Poll::Ready((1, _))));
     assert_eq!(count.count(), 1);
+}
+
+#[test]
+fn who_may_not_wait_passes_over_an_offer_whose_task_has_to_be_polled() {
+    let (tx, rx) = bounded(0);
+    let mut offering = Box::pin(async {
+        select_async! { send(tx, 1) -> sent => sent.is_ok(), recv(never::<()>()) -> _ => false }
+    });
+    assert!(poll(offering.as_mut()).is_pending());
+    assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+    assert!(select! { recv(rx) -> _ => false, default => true });
+    // Neither was taken for a receiver.
+    assert!(poll(offering.as_mut()).is_pending());
+    let mut receive = pin!(rx.recv_async());
+    assert!(poll(receive.as_mut()).is_pending());
+    assert_eq!(poll(offering.as_mut()), Poll::Ready(true));
+    assert_eq!(poll(receive), Poll::Ready(Ok(1)));
 }
