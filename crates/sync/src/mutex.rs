@@ -257,7 +257,8 @@ impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
         let Self { lock, mutex, asked } = unsafe { self.get_unchecked_mut() };
         // SAFETY: as above.
         let lock = unsafe { Pin::new_unchecked(lock) };
-        ready!(asked.poll(mutex.raw().watch(), Mode::Lock, cx, |cx| lock.poll(cx)));
+        let watch = mutex.raw().watch();
+        ready!(asked.poll(watch, Mode::Lock, cx, |cx| Lock::poll(lock, cx)));
         // SAFETY: the case has won the lock, and its guard is made once.
         Poll::Ready(unsafe { mutex.0.make_guard_unchecked() })
     }

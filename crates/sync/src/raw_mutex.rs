@@ -23,7 +23,10 @@
 #![allow(unsafe_code)]
 
 use std::fmt;
+use std::future::Future;
 use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use lock_api::GuardSend;
@@ -76,8 +79,7 @@ impl RawMutex {
 
     #[inline]
     fn lock_at(&self, location: &'static Location<'static>) {
-        hooks::switch_point();
-        if !self.core.lock_fast() {
+        if !self.core.lock_first() {
             self.core.lock_slow(None, location);
         }
     }
@@ -85,9 +87,8 @@ impl RawMutex {
     #[inline]
     #[track_caller]
     fn lock_until(&self, deadline: impl FnOnce() -> Option<Instant>) -> bool {
-        hooks::switch_point();
         self.watch.before_bounded(Mode::Lock);
-        let locked = self.core.lock_fast() || self.core.lock_slow(deadline(), Location::caller());
+        let locked = self.core.lock_first() || self.core.lock_slow(deadline(), Location::caller());
         if locked {
             self.watch.entered(Mode::Lock);
         }
@@ -207,6 +208,13 @@ impl Core {
         }
     }
 
+    /// What every wait begins with.
+    #[inline]
+    fn lock_first(&self) -> bool {
+        hooks::switch_point();
+        self.lock_fast()
+    }
+
     #[inline]
     fn lock_fast(&self) -> bool {
         // One step, whatever the other bits are: they stay while somebody is on its way.
@@ -300,6 +308,20 @@ fn waiters(queue: &Queue) -> u32 {
 /// Ready when the lock is free; wins it.
 #[derive(Clone, Copy)]
 pub(crate) struct Lock<'a>(&'a Core);
+
+impl Lock<'_> {
+    /// Polls a wait for the lock. Who finds it free has not waited, and writes nothing.
+    #[inline]
+    pub(crate) fn poll(wait: Pin<&mut CaseFuture<Self>>, cx: &mut Context<'_>) -> Poll<()> {
+        if wait.is_waiting() {
+            wait.poll(cx)
+        } else if wait.case().0.lock_first() {
+            Poll::Ready(())
+        } else {
+            wait.poll_looked(cx)
+        }
+    }
+}
 
 impl Sealed for Lock<'_> {}
 

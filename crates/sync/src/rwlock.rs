@@ -326,7 +326,8 @@ macro_rules! enter_future {
                 let mode = enter.case().mode();
                 // SAFETY: as above.
                 let enter = unsafe { Pin::new_unchecked(enter) };
-                ready!(asked.poll(lock.raw().watch(), mode, cx, |cx| enter.poll(cx)));
+                let watch = lock.raw().watch();
+                ready!(asked.poll(watch, mode, cx, |cx| Enter::poll(enter, cx)));
                 // SAFETY: the case has entered the lock so, and its guard is made once.
                 Poll::Ready(unsafe { lock.0.$make() })
             }
@@ -378,7 +379,10 @@ impl<'a, T: ?Sized> Future for UpgradeFuture<'a, T> {
         // SAFETY: as above.
         let enter = unsafe { Pin::new_unchecked(&mut this.enter) };
         let watch = this.lock.raw().watch();
-        ready!(this.asked.poll(watch, mode, cx, |cx| enter.poll(cx)));
+        ready!(
+            this.asked
+                .poll(watch, mode, cx, |cx| Enter::poll(enter, cx))
+        );
         std::mem::forget(this.guard.take());
         // SAFETY: the case has turned the upgradable hold, whose guard is gone, into the
         // writer's, and its guard is made once.

@@ -63,7 +63,7 @@ impl RawRwLock {
     #[track_caller]
     fn enter(&self, request: Request) {
         self.watch.before(request.mode());
-        if !self.core.try_enter(request) {
+        if !self.core.enter_fast(request) {
             self.watch.must_wait(request.mode());
             self.core.enter_slow(request, None, Location::caller());
         }
@@ -84,7 +84,7 @@ impl RawRwLock {
     #[track_caller]
     fn enter_until(&self, request: Request, deadline: Option<Instant>) -> bool {
         self.watch.before_bounded(request.mode());
-        let entered = self.core.try_enter(request)
+        let entered = self.core.enter_fast(request)
             || self.core.enter_slow(request, deadline, Location::caller());
         if entered {
             self.watch.entered(request.mode());

@@ -139,18 +139,19 @@ impl Core {
     #[inline]
     pub(super) fn try_enter(&self, request: Request) -> bool {
         hooks::switch_point();
-        if request == Request::Write && self.write_fast() {
-            return true;
-        }
         self.change(|word| request.granted_to_newcomer(word))
     }
 
-    /// Without a look first, which would fetch the line twice.
+    /// As [`try_enter`](Self::try_enter), but takes it to be free: without a look first, which
+    /// would fetch the line once more. Not for those who try again and again.
     #[inline]
-    fn write_fast(&self) -> bool {
-        self.word
-            .compare_exchange_weak(0, WRITER, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
+    pub(super) fn enter_fast(&self, request: Request) -> bool {
+        let free = |entered| {
+            self.word
+                .compare_exchange_weak(0, entered, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+        };
+        request.granted_to_newcomer(0).is_some_and(free) || self.try_enter(request)
     }
 
     #[cold]
