@@ -35,11 +35,14 @@ fn micros() -> usize {
 /// Tries for a short while: much less than a sleep costs, and not at all where only one thread
 /// can run at a time, or past `deadline`.
 ///
-/// The first try comes late and the next ones later still, since whoever asks for the lock's line
-/// stops its holder: so much work is done under the lock between two tries that the move of the
-/// line does not count. Then it gives way to other threads, of which one may hold the lock.
-pub(crate) fn spin(deadline: Option<Instant>, mut attempt: impl FnMut() -> bool) -> bool {
-    const FIRST_PAUSES: u32 = 16;
+/// The first try comes after `pauses` and the next ones later still, since whoever asks for the
+/// lock's line stops its holder: so much work is done under the lock between two tries that the
+/// move of the line does not count. Then it gives way to other threads, of which one may hold the lock.
+pub(crate) fn spin(
+    deadline: Option<Instant>,
+    pauses: u32,
+    mut attempt: impl FnMut() -> bool,
+) -> bool {
     const BUSY_ROUNDS: u32 = 4;
     const ROUNDS: u32 = 8;
     if !multicore() || deadline.is_some_and(|at| at <= clock::now()) {
@@ -47,7 +50,7 @@ pub(crate) fn spin(deadline: Option<Instant>, mut attempt: impl FnMut() -> bool)
     }
     (0..ROUNDS).any(|round| {
         if round < BUSY_ROUNDS {
-            (0..FIRST_PAUSES << round).for_each(|_| spin_loop());
+            (0..pauses << round).for_each(|_| spin_loop());
         } else {
             thread::yield_now();
         }

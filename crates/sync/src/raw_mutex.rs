@@ -47,6 +47,9 @@ const LOCKED: u32 = 1;
 const WAITERS: u32 = 2;
 const NUDGED: u32 = 4;
 
+/// See [`patience::spin`].
+const PAUSES: u32 = 16;
+
 /// The raw lock, for use with `lock_api`.
 pub struct RawMutex {
     core: Late<Core>,
@@ -263,7 +266,7 @@ impl Core {
     }
 
     fn spin(&self, deadline: Option<Instant>) -> bool {
-        patience::spin(deadline, || self.try_lock())
+        patience::spin(deadline, PAUSES, || self.try_lock())
     }
 
     #[cold]
@@ -356,7 +359,7 @@ unsafe impl Case for Lock<'_> {
 
     fn recheck(&self, reg: &Registration<'_>) {
         if !self.probe().ready {
-            patience::spin(None, || self.probe().ready);
+            patience::spin(None, PAUSES, || self.probe().ready);
         }
         let mut queue = self.0.queue.lock();
         if !queue.is_open(reg.node) {

@@ -88,7 +88,7 @@ unsafe impl Case for Enter<'_> {
 
     fn recheck(&self, reg: &Registration<'_>) {
         if !self.probe().ready {
-            patience::spin(None, || self.probe().ready);
+            patience::spin(None, Core::PAUSES, || self.probe().ready);
         }
         let mut queues = self.core.queues.lock();
         let open = queues.of(self.request).is_open(reg.node);

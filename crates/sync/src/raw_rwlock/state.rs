@@ -127,6 +127,9 @@ impl Default for Core {
 }
 
 impl Core {
+    /// See [`patience::spin`]. Twice a mutex's: it has more than one holder to wait for.
+    pub(super) const PAUSES: u32 = 32;
+
     const_new! {
         pub(super) fn new() -> Self {
             Self {
@@ -165,7 +168,7 @@ impl Core {
             core: self,
             request,
         };
-        patience::spin(deadline, || {
+        patience::spin(deadline, Core::PAUSES, || {
             enter.probe().ready && enter.try_now().is_some()
         }) || wait::block_on_case(&enter, deadline, location).is_some()
     }
