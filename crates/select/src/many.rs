@@ -1,6 +1,7 @@
 //! Many values at once: one lock for as many as fit, then a wait for one more.
 //!
-//! A user's iterator never runs under the lock: a batch is collected first.
+//! A user's iterator never runs under the lock: a batch is collected first. No more than it
+//! says it has, nor than the channel holds: one that waits for its next value keeps none back.
 
 use std::collections::{VecDeque, vec_deque};
 use std::fmt;
@@ -19,7 +20,7 @@ use crate::error::{RecvError, SendError};
 use crate::receiver::{Receiver, RecvFuture, Source};
 use crate::sender::Sender;
 
-/// How many values of an iterator are made before they are sent.
+/// How many values of an iterator are made at most before they are sent.
 const BATCH: usize = 64;
 
 /// The values still to be sent.
@@ -42,7 +43,9 @@ impl<I: Iterator> Rest<I> {
     fn send_fitting(&mut self, chan: &Chan<I::Item>) -> Option<I::Item> {
         loop {
             if self.batch.is_empty() {
-                self.batch.extend(self.iter.by_ref().take(BATCH));
+                let sure = self.iter.size_hint().0;
+                let n = BATCH.min(sure).min(chan.capacity().unwrap_or(BATCH)).max(1);
+                self.batch.extend(self.iter.by_ref().take(n));
             }
             if self.batch.is_empty() {
                 return None;
@@ -105,7 +108,8 @@ impl<T> Sender<T> {
     /// for more. Returns how many there were.
     ///
     /// Values of other senders may come in between. The iterator runs on this thread and may
-    /// be asked for some values before there is room for them.
+    /// be asked for some values before there is room for them, but for no more than it is sure to
+    /// have (its `size_hint`): another channel's can be sent on as they come.
     ///
     /// # Errors
     ///

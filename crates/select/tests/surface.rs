@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Census, Count, at_every_capacity, channel, poll, poll_with, until};
+use common::{Census, Count, at_every_capacity, channel, poll, poll_with, until, within};
 use futures_core::FusedStream;
 use futures_sink::Sink;
 use rendez_core::block_on::block_on;
@@ -193,6 +193,37 @@ fn an_iterator_may_use_the_channel_it_feeds() {
         tx.len() + i
     }));
     assert_eq!(n, Ok(100));
+}
+
+#[test]
+fn an_iterator_that_waits_for_its_next_value_holds_back_none_before_it() {
+    at_every_capacity(|cap| {
+        for awaits in [false, true] {
+            within(Duration::from_secs(20), "values on their way", move || {
+                let ((feed, input), (tx, rx)) = (bounded(1), channel(cap));
+                let forwards = thread::spawn(move || {
+                    if awaits {
+                        block_on(tx.send_many_async(&input))
+                    } else {
+                        tx.send_many(&input)
+                    }
+                });
+                for i in 0..100 {
+                    feed.send(i).unwrap();
+                    assert_eq!(rx.recv(), Ok(i));
+                }
+                drop(feed);
+                assert_eq!(forwards.join().unwrap(), Ok(100));
+            });
+        }
+    });
+    // Nor does one that says how many it has, where that is more than fit.
+    let (tx, rx) = bounded(1);
+    tx.send(0).unwrap();
+    let n = tx.send_many((1..10).inspect(|&i| {
+        assert_eq!(rx.try_recv(), Ok(i - 1));
+    }));
+    assert_eq!(n, Ok(9));
 }
 
 #[test]
