@@ -149,10 +149,15 @@ impl Goroutine {
         self
     }
 
-    /// Adds a label, shown in dumps and inherited by the goroutines it starts.
+    /// Gives it a label, shown in dumps and inherited by the goroutines it starts, in place
+    /// of one it has inherited under that key.
     #[must_use]
     pub fn with_label(mut self, key: &str, value: &str) -> Self {
-        self.own().labels.push((key.into(), value.into()));
+        let labels = &mut self.own().labels;
+        match labels.iter_mut().find(|(k, _)| **k == *key) {
+            Some((_, inherited)) => *inherited = value.into(),
+            None => labels.push((key.into(), value.into())),
+        }
         self
     }
 
@@ -358,6 +363,15 @@ pub mod coarse {
 /// thread outside any pool keeps no note: what it polls may go to another.
 pub fn parked(kind: WaitKind, location: &'static Location<'static>) {
     with_running(|g| g.site.write(kind, location, coarse::now()));
+}
+
+/// As [`parked`], unless what it polled has noted what it waits for.
+pub fn parked_otherwise(kind: WaitKind, location: &'static Location<'static>) {
+    with_running(|g| {
+        if g.wait_site().is_none() {
+            g.site.write(kind, location, coarse::now());
+        }
+    });
 }
 
 /// What others see of who runs on a thread. Its thread writes it with plain stores.

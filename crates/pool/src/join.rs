@@ -141,8 +141,13 @@ impl<T> JoinHandle<T> {
     /// ```
     #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
+        self.join_from(Location::caller())
+    }
+
+    /// As [`join`](Self::join), for a caller at `location`.
+    pub(crate) fn join_from(self, location: &'static Location<'static>) -> Result<T, JoinError> {
         if !self.is_finished() {
-            let _ = wait::block_on_case(&Ended(&self.task), None, Location::caller());
+            let _ = wait::block_on_case(&Ended(&self.task), None, location);
         }
         self.take()
     }

@@ -4,10 +4,14 @@
 //! that item. No user code runs under a lock: the items are drawn from their iterator
 //! before, and an item's lock is held only to take it.
 
+use std::panic::Location;
+
 use rendez_core::shim::Mutex;
 use rendez_core::shim::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::scope::scope;
+use crate::executor::On;
+use crate::join::JoinHandle;
+use crate::scope;
 
 /// Applies `f` to every item, to at most `limit` at the same time, and returns the results in
 /// the order of the items.
@@ -135,11 +139,17 @@ where
         results
     };
     let n = limit.max(1).min(items.len());
-    let results: Vec<Vec<(usize, U)>> = scope(|s| {
-        let handles: Vec<_> = (0..n).map(|_| s.go(work)).collect();
-        let join = |handle: crate::JoinHandle<_>| handle.join().unwrap_or_else(|e| e.resume());
-        handles.into_iter().map(join).collect()
-    });
+    // Their place and that of the wait for them are the caller's.
+    let at = Location::caller();
+    let results: Vec<Vec<(usize, U)>> = scope::on(
+        On::current(),
+        |s| {
+            let handles: Vec<_> = (0..n).map(|_| s.go_from(at, work)).collect();
+            let join = |handle: JoinHandle<_>| handle.join_from(at).unwrap_or_else(|e| e.resume());
+            handles.into_iter().map(join).collect()
+        },
+        at,
+    );
     if let Some(error) = error.into_inner() {
         return Err(error);
     }

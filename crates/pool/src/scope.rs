@@ -160,12 +160,25 @@ impl<'scope> Scope<'scope, '_> {
         G: Goroutine<M> + 'scope,
         G::Output: 'scope,
     {
+        self.go_from(Location::caller(), goroutine)
+    }
+
+    /// As [`go`](Self::go), for a caller at `location`.
+    pub(crate) fn go_from<M, G>(
+        &'scope self,
+        location: &'static Location<'static>,
+        goroutine: G,
+    ) -> JoinHandle<G::Output>
+    where
+        G: Goroutine<M> + 'scope,
+        G::Output: 'scope,
+    {
         self.running
             .count
             .add(1)
             .expect("a scope has fewer than 2^32 goroutines");
         let ending = InScope(Arc::clone(&self.running));
-        let identity = spawned_at(Location::caller());
+        let identity = spawned_at(location);
         // SAFETY: the ending counts the scope down, which does not end before: see the
         // head of this file.
         unsafe { (self.executor).start_borrowing(goroutine, ending, identity) }

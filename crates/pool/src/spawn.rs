@@ -38,7 +38,8 @@ impl<'a> Spawner<'a> {
         self
     }
 
-    /// Adds a label, shown in dumps, that the goroutines it starts inherit.
+    /// Gives it a label, shown in dumps, that the goroutines it starts inherit. One that was
+    /// inherited under the same key is replaced, as by Go's `pprof.WithLabels`.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((key.into(), value.into()));
         self

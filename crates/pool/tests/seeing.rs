@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{pool, until, within_a_minute};
-use rendez_pool::{Entry, Pool, State, WaitKind, block_on, go, spawn, yield_now};
+use rendez_pool::{Entry, Pool, State, WaitKind, block_on, go, par_map, spawn, yield_now};
 use rendez_select::{bounded, never, select_async};
 
 /// The goroutine with this id, if it lives.
@@ -231,5 +231,55 @@ fn a_thread_ends_with_its_goroutine() {
         own.join().unwrap();
         pool.shutdown();
         assert_eq!(pool.num_threads(), 0);
+    });
+}
+
+#[test]
+fn a_label_takes_the_place_of_one_that_was_inherited() {
+    within_a_minute(|| {
+        let pool = pool(1);
+        let (tx, rx) = bounded::<u8>(0);
+        let (ids, child) = bounded(1);
+        let parent = spawn()
+            .on(&pool)
+            .label("a", "1")
+            .label("b", "1")
+            .go(move || {
+                let child = spawn()
+                    .label("a", "2")
+                    .label("c", "1")
+                    .go(move || rx.recv());
+                ids.send(child.id()).unwrap();
+                child.join()
+            });
+        let child = child.recv().unwrap();
+        until(|| find(&pool, child).is_some() && find(&pool, parent.id()).is_some());
+        let labels = |id| {
+            let labels = find(&pool, id).unwrap().labels;
+            labels
+                .iter()
+                .map(|(k, v)| format!("{k}{v}"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(labels(child), ["a2", "b1", "c1"]);
+        assert_eq!(labels(parent.id()), ["a1", "b1"]);
+        drop(tx);
+        parent.join().unwrap().unwrap().unwrap_err();
+    });
+}
+
+#[test]
+fn a_par_map_is_seen_at_its_callers_place() {
+    within_a_minute(|| {
+        let pool = pool(2);
+        let (tx, rx) = bounded::<u8>(0);
+        let mapping = pool.go(move || par_map([1], 1, |_| rx.recv().is_err()));
+        let line = line!() - 1;
+        assert_eq!(waits(&pool, mapping.id(), WaitKind::Join), line);
+        let ours =
+            |g: &Entry| g.id != mapping.id() && g.spawned_at.is_some_and(|at| at.line() == line);
+        until(|| pool.dump().goroutines().any(ours));
+        drop(tx);
+        assert_eq!(mapping.join().unwrap(), [true]);
     });
 }
