@@ -13,7 +13,7 @@ use rendez_core::hooks;
 use rendez_core::schedule::Schedule;
 use rendez_core::wait::CaseFuture;
 
-use crate::timer::{RecvFuture, block, try_recv};
+use crate::timer::{RecvFuture, block, poll_take, try_recv};
 
 /// Ticks every period: Go's `time.Ticker`.
 ///
@@ -142,8 +142,9 @@ impl AsCase for Ticker {
 impl Stream for Ticker {
     type Item = Instant;
 
+    #[track_caller]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Instant>> {
         let Self { schedule, alarm } = &mut *self;
-        schedule.poll_take(cx, alarm).map(Some)
+        poll_take(schedule, alarm, cx).map(Some)
     }
 }

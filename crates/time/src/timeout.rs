@@ -1,11 +1,13 @@
 //! A future that is given so much time and no more.
 
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use rendez_core::clock::{self, Alarm};
+use rendez_core::goroutine::{self, WaitKind};
 
 use crate::error::Elapsed;
 
@@ -35,10 +37,12 @@ use crate::error::Elapsed;
 /// assert!(timeout(Duration::from_millis(1), never).await.is_err());
 /// # });
 /// ```
+#[track_caller]
 pub fn timeout<F: Future>(d: Duration, future: F) -> Timeout<F> {
     Timeout {
         limit: Limit::NotCounted(d),
         alarm: Alarm::new(),
+        location: Location::caller(),
         future,
     }
 }
@@ -49,6 +53,7 @@ pub fn timeout<F: Future>(d: Duration, future: F) -> Timeout<F> {
 pub struct Timeout<F> {
     limit: Limit,
     alarm: Alarm,
+    location: &'static Location<'static>,
     // The only field that is pinned.
     future: F,
 }
@@ -80,7 +85,11 @@ impl<F: Future> Future for Timeout<F> {
             Limit::At(deadline) if this.alarm.set_unless_past(deadline, cx.waker()) => {
                 Poll::Ready(Err(Elapsed))
             }
-            _ => Poll::Pending,
+            _ => {
+                // A future that is not ours says nothing of its wait.
+                goroutine::parked_otherwise(WaitKind::Sleep, this.location);
+                Poll::Pending
+            }
         }
     }
 }

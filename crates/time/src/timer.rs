@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rendez_core::case::{AsCase, Case};
 use rendez_core::clock::{self, Alarm};
-use rendez_core::goroutine::WaitKind;
+use rendez_core::goroutine::{self, WaitKind};
 use rendez_core::hooks;
 use rendez_core::schedule::Schedule;
 use rendez_core::wait::{self, CaseFuture};
@@ -176,10 +176,25 @@ impl AsCase for Timer {
 impl Future for Timer {
     type Output = Instant;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Instant> {
         let Self { schedule, alarm } = &mut *self;
-        schedule.poll_take(cx, alarm)
+        poll_take(schedule, alarm, cx)
     }
+}
+
+/// Polls for who polls here.
+#[track_caller]
+pub(crate) fn poll_take(
+    schedule: &Schedule,
+    alarm: &mut Alarm,
+    cx: &mut Context<'_>,
+) -> Poll<Instant> {
+    let polled = schedule.poll_take(cx, alarm);
+    if polled.is_pending() {
+        goroutine::parked(WaitKind::Sleep, Location::caller());
+    }
+    polled
 }
 
 /// What [`Timer::recv_async`] and [`Ticker::recv_async`](crate::Ticker::recv_async) give.

@@ -3,18 +3,20 @@
 
 mod common;
 
-use std::future::pending;
-use std::pin::pin;
+use std::future::{pending, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Clock, HOUR, MS, Wakes};
+use futures_core::Stream;
 use rendez_core::block_on::block_on;
-use rendez_core::goroutine;
+use rendez_core::goroutine::{self, WaitKind};
+use rendez_pool::{JoinHandle, Pool, State};
 use rendez_select::bounded;
-use rendez_time::{Elapsed, now, sleep, sleep_async, timeout};
+use rendez_time::{Elapsed, Ticker, Timer, now, sleep, sleep_async, timeout};
 
 #[test]
 fn a_sleep_is_not_too_short() {
@@ -182,4 +184,38 @@ fn a_million_sleepers_come_and_go() {
     drop(sleepers);
     assert_eq!(Arc::strong_count(&wakes), 1, "no waker is kept");
     assert_eq!(wakes.take(), 0);
+}
+
+#[test]
+fn a_dump_says_where_futures_wait_for_their_time() {
+    let pool = Pool::builder().workers(1).build().unwrap();
+    let seen = |handle: JoinHandle<()>, expected: WaitKind, line: u32| {
+        loop {
+            let dump = pool.dump();
+            let entry = dump.goroutines().find(|g| g.id == handle.id());
+            match entry.map(|entry| entry.state) {
+                Some(State::Waiting { kind, location, .. }) => {
+                    assert_eq!((kind, location.line()), (expected, line));
+                    assert!(location.file().ends_with("sleep.rs"));
+                    break handle.cancel();
+                }
+                state => assert_ne!(state, Some(State::Parked), "line {line}"),
+            }
+            thread::yield_now();
+        }
+    };
+    let sleeper = pool.go(async { sleep_async(HOUR).await });
+    seen(sleeper, WaitKind::Sleep, line!() - 1);
+    let timer = pool.go(async { drop(Timer::new(HOUR).await) });
+    seen(timer, WaitKind::Sleep, line!() - 1);
+    let ticks = pool.go(async {
+        let mut ticker = Ticker::new(HOUR);
+        poll_fn(|cx| Pin::new(&mut ticker).poll_next(cx)).await;
+    });
+    seen(ticks, WaitKind::Sleep, line!() - 2);
+    let limited = pool.go(async { drop(timeout(HOUR, pending::<()>()).await) });
+    seen(limited, WaitKind::Sleep, line!() - 1);
+    let (_tx, rx) = bounded::<u8>(0);
+    let receives = pool.go(async move { drop(timeout(HOUR, rx.recv_async()).await) });
+    seen(receives, WaitKind::Receive, line!() - 1);
 }
