@@ -19,6 +19,9 @@ use papaya::{Compute, HashMap, Operation};
 /// an `Arc`. What is overwritten or deleted is dropped soon after, when no call that could
 /// see it runs any more, and at the latest with the map.
 ///
+/// Keys must tell themselves apart by their `Hash`: where more than thirty of them have one
+/// hash, the table grows beyond need and a [`range`](Self::range) may never end.
+///
 /// # Examples
 ///
 /// ```
@@ -45,8 +48,8 @@ impl<K, V> Map<K, V> {
 }
 
 impl<K, V, S> Map<K, V, S> {
-    /// An empty map that hashes its keys with `hasher`, which must tell them apart: a table
-    /// in which hundreds of keys have one hash grows beyond all measure.
+    /// An empty map that hashes its keys with `hasher`, which must tell them apart, as the
+    /// keys' own `Hash` must.
     #[must_use]
     pub fn with_hasher(hasher: S) -> Self {
         let table = HashMap::with_hasher(hasher);
