@@ -36,9 +36,9 @@ pub use crate::pool::{Pool, Pooled};
 pub use crate::raw_mutex::RawMutex;
 pub use crate::raw_rwlock::RawRwLock;
 pub use crate::rwlock::{
-    ArcRwLockReadGuard, ArcRwLockWriteGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard,
-    ReadFuture, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard,
-    UpgradableReadFuture, UpgradeFuture, WriteFuture,
+    ArcRwLockReadGuard, ArcRwLockUpgradableReadGuard, ArcRwLockWriteGuard, MappedRwLockReadGuard,
+    MappedRwLockWriteGuard, ReadFuture, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard,
+    RwLockWriteGuard, UpgradableReadFuture, UpgradeFuture, WriteFuture,
 };
 pub use crate::semaphore::{AcquireFuture, Permit, PermitCase, Semaphore};
 pub use crate::single_flight::{RunFuture, Shared, SingleFlight};

@@ -32,6 +32,8 @@ pub type MappedRwLockWriteGuard<'a, T> = lock_api::MappedRwLockWriteGuard<'a, Ra
 pub type ArcRwLockReadGuard<T> = lock_api::ArcRwLockReadGuard<RawRwLock, T>;
 /// A write guard that keeps its lock alive. See [`RwLock::write_arc`].
 pub type ArcRwLockWriteGuard<T> = lock_api::ArcRwLockWriteGuard<RawRwLock, T>;
+/// An upgradable guard that keeps its lock alive. See [`RwLock::upgradable_read_arc`].
+pub type ArcRwLockUpgradableReadGuard<T> = lock_api::ArcRwLockUpgradableReadGuard<RawRwLock, T>;
 
 /// A value that many may read or one may write.
 ///
@@ -260,10 +262,35 @@ impl<T: ?Sized> RwLock<T> {
         self.inner_arc().read_arc()
     }
 
+    /// As [`read_arc`](Self::read_arc), if that needs no waiting.
+    #[track_caller]
+    pub fn try_read_arc(self: &Arc<Self>) -> Option<ArcRwLockReadGuard<T>> {
+        self.inner_arc().try_read_arc()
+    }
+
     /// Locks a shared lock for writing; the guard keeps it alive and borrows nothing.
     #[track_caller]
     pub fn write_arc(self: &Arc<Self>) -> ArcRwLockWriteGuard<T> {
         self.inner_arc().write_arc()
+    }
+
+    /// As [`write_arc`](Self::write_arc), if that needs no waiting.
+    #[track_caller]
+    pub fn try_write_arc(self: &Arc<Self>) -> Option<ArcRwLockWriteGuard<T>> {
+        self.inner_arc().try_write_arc()
+    }
+
+    /// Locks a shared lock for [reading with a view to writing](Self::upgradable_read); the
+    /// guard keeps it alive and borrows nothing.
+    #[track_caller]
+    pub fn upgradable_read_arc(self: &Arc<Self>) -> ArcRwLockUpgradableReadGuard<T> {
+        self.inner_arc().upgradable_read_arc()
+    }
+
+    /// As [`upgradable_read_arc`](Self::upgradable_read_arc), if that needs no waiting.
+    #[track_caller]
+    pub fn try_upgradable_read_arc(self: &Arc<Self>) -> Option<ArcRwLockUpgradableReadGuard<T>> {
+        self.inner_arc().try_upgradable_read_arc()
     }
 
     /// The value, without locking: nobody else can have it.

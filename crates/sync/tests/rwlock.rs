@@ -10,7 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Dice, assert_pending, assert_ready, block_on, poll_once, stress, within_reason};
-use rendez_sync::{RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
+use rendez_sync::{
+    ArcRwLockUpgradableReadGuard, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard,
+};
 
 #[test]
 fn try_forms_follow_the_table() {
@@ -263,7 +265,16 @@ fn arc_guards_and_conversions() {
     *lock.write_arc() += 1;
     let reading = lock.read_arc();
     assert_eq!((*reading, Arc::strong_count(&lock)), (2, 2));
+    let upgradable = lock.upgradable_read_arc();
+    assert!(lock.try_upgradable_read_arc().is_none());
+    assert_eq!(*lock.try_read_arc().unwrap(), 2);
+    assert!(lock.try_write_arc().is_none());
     drop(reading);
+    let writing = ArcRwLockUpgradableReadGuard::upgrade(upgradable);
+    assert!(lock.try_read_arc().is_none());
+    drop(writing);
+    assert!(lock.try_write_arc().is_some());
+    assert!(lock.try_upgradable_read_arc().is_some());
     let mut lock = Arc::into_inner(lock).unwrap();
     *lock.get_mut() += 1;
     assert_eq!(lock.into_inner(), 3);
