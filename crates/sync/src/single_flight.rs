@@ -25,7 +25,7 @@ use rendez_core::shim::atomic::{AtomicU32, Ordering};
 use rendez_core::shim::{Arc, Weak};
 
 use crate::map::Map;
-use crate::once::{OnPanic, OnceCell, Ran, Running};
+use crate::once::{OnceCell, Ran, Running};
 use crate::panicked::{Panicked, Payload};
 use crate::work::{ByFuture, Work};
 
@@ -325,7 +325,7 @@ where
                 work: Some(work),
                 future: None,
             };
-            let running = Running::new(gate, caught, OnPanic::PassOn, this.location);
+            let running = Running::new(gate, caught, this.location);
             this.running = Some(running);
         }
         let (Some(running), Some(seat)) = (&mut this.running, &this.seat) else {

@@ -135,13 +135,22 @@ fn re_entrant_initialisation_panics_instead_of_hanging() {
         let cell = OnceCell::new();
         let text = panic_of(|| *cell.get_or_init(|| *cell.get_or_init(|| 1) + 1));
         assert!(text.contains("re-entrant initialisation at"), "{text}");
-        assert_eq!(*cell.get_or_init(|| 3), 3, "the cell stayed empty");
 
         let cell = OnceCell::new();
         let inner = || async { *cell.get_or_init_async(|| async { 1 }).await };
         let text = panic_of(|| *block_on(cell.get_or_init_async(inner)));
         assert!(text.contains("re-entrant initialisation at"), "{text}");
     });
+}
+
+#[test]
+fn a_once_function_that_calls_itself_is_told_where_it_was_made() {
+    static SELF: OnceCell<Box<dyn Fn() + Send + Sync>> = OnceCell::new();
+    let line = line!() + 1;
+    let f = once_func(|| SELF.get().unwrap()());
+    assert!(SELF.set(Box::new(f)).is_ok());
+    let text = panic_of(|| SELF.get().unwrap()());
+    assert!(text.contains(&format!("{}:{line}:", file!())), "{text}");
 }
 
 #[test]
@@ -164,16 +173,57 @@ fn two_tasks_of_one_thread_are_not_re_entrant() {
 }
 
 #[test]
-fn a_cell_stays_empty_when_its_maker_fails_or_panics() {
+fn a_cell_stays_empty_when_its_maker_fails() {
     let cell = OnceCell::new();
     assert_eq!(cell.get_or_try_init(|| Err("no")), Err("no"));
     let failing = cell.get_or_try_init_async(|| async { Err("no") });
     assert_eq!(block_on(failing), Err("no"));
-    assert_eq!(panic_of(|| *cell.get_or_init(|| panic!("boom"))), "boom");
     assert_eq!(cell.get(), None);
     let made = cell.get_or_try_init_async(|| async { Ok::<_, ()>(4) });
     assert_eq!(block_on(made), Ok(&4));
     assert_eq!(cell.get_or_try_init(|| Err("no")), Ok(&4));
+}
+
+#[test]
+fn a_makers_panic_is_reported_to_every_caller_until_the_cell_is_taken() {
+    let mut cell = OnceCell::new();
+    let (begun, ran) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|s| {
+        for _ in 0..4 {
+            s.spawn(|| {
+                begun.fetch_add(1, Ordering::Relaxed);
+                let text = panic_of(|| {
+                    *cell.get_or_init(|| {
+                        ran.fetch_add(1, Ordering::Relaxed);
+                        while begun.load(Ordering::Relaxed) < 4 {
+                            thread::yield_now();
+                        }
+                        panic!("boom")
+                    })
+                });
+                assert_eq!(text, "boom");
+            });
+        }
+    });
+    assert_eq!(ran.into_inner(), 1);
+    assert_eq!(cell.get(), None);
+    let later: [&dyn Fn() -> u8; 4] = [
+        &|| *cell.get_or_init(|| 1),
+        &|| *cell.get_or_try_init(|| Ok::<_, ()>(1)).unwrap(),
+        &|| *block_on(cell.get_or_init_async(|| async { 1 })),
+        &|| cell.set(1).map_or_else(|v| v, |()| 1),
+    ];
+    for later in later {
+        assert_eq!(panic_of(later), "boom");
+    }
+    assert_eq!(cell.try_set(1), Err(1));
+    assert_eq!(cell.take(), None);
+    assert_eq!(*cell.get_or_init(|| 2), 2);
+
+    let cell = OnceCell::new();
+    let awaited = || *block_on(cell.get_or_init_async(|| async { panic!("awaited") }));
+    assert_eq!(panic_of(awaited), "awaited");
+    assert_eq!(panic_of(|| *cell.get_or_init(|| 1)), "awaited");
 }
 
 #[test]
@@ -272,7 +322,7 @@ fn a_lazy_is_made_on_first_use() {
 }
 
 #[test]
-fn makers_that_panic_and_are_cancelled_leave_one_value_under_stress() {
+fn makers_that_fail_and_are_cancelled_leave_one_value_under_stress() {
     stress(|_| {
         for _ in 0..50 {
             let cell = OnceCell::new();
@@ -282,9 +332,7 @@ fn makers_that_panic_and_are_cancelled_leave_one_value_under_stress() {
                     let (cell, made) = (&cell, &made);
                     s.spawn(move || match i {
                         0 => {
-                            let _ = catch_unwind(AssertUnwindSafe(|| {
-                                cell.get_or_init(|| std::panic::resume_unwind(Box::new(())));
-                            }));
+                            let _ = cell.get_or_try_init(|| Err(()));
                         }
                         1 => {
                             let mut future = Box::pin(cell.get_or_init_async(pending));

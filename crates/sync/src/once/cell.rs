@@ -13,16 +13,18 @@ use std::task::{Context, Poll, ready};
 
 use rendez_core::shim::UnsafeCell;
 
-use super::gate::{Entered, Gate, OnPanic, Turn};
+use super::gate::{Entered, Gate, Turn};
 use super::running::{Ran, Running};
 use crate::late::const_new;
 use crate::work::Work;
 
 /// A value that is made when it is first asked for.
 ///
-/// As std's `OnceLock`, for threads and tasks: a maker that panics, fails or is cancelled
-/// leaves the cell empty, and the next who asks makes the value. Once it is there, reading
-/// it costs one load.
+/// As std's `OnceLock`, for threads and tasks: a maker that fails or is cancelled leaves the
+/// cell empty, and the next who asks makes the value. Unlike there, a panic is reported to
+/// every caller, as Go's `OnceValue` does: to the one whose maker it was with its own payload,
+/// to the others in the same words, until the cell is [taken](Self::take). Once the value is
+/// there, reading it costs one load.
 ///
 /// # Examples
 ///
@@ -73,14 +75,25 @@ impl<T> OnceCell<T> {
     ///
     /// # Panics
     ///
-    /// If `f` does (the cell stays empty), or if called from within the `f` that runs.
+    /// If `f` does, or a maker before it did, in the same words; or if called from within the
+    /// `f` that runs.
     #[inline]
     #[track_caller]
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
+        self.get_or_init_at(Location::caller(), f)
+    }
+
+    /// As [`get_or_init`](Self::get_or_init), for a caller at `location`.
+    #[inline]
+    pub(crate) fn get_or_init_at(
+        &self,
+        location: &'static Location<'static>,
+        f: impl FnOnce() -> T,
+    ) -> &T {
         match self.get() {
             Some(value) => value,
             None => {
-                let Ok(value) = self.init_slow(|| Ok::<_, Infallible>(f()), Location::caller());
+                let Ok(value) = self.init_slow(|| Ok::<_, Infallible>(f()), location);
                 value
             }
         }
@@ -118,8 +131,8 @@ impl<T> OnceCell<T> {
         f: impl FnOnce() -> Result<T, E>,
         location: &'static Location<'static>,
     ) -> Result<&T, E> {
-        if let Entered::Run(turn) = self.gate.enter(location) {
-            let (turn, value) = turn.run(OnPanic::PassOn, f);
+        if let Some(turn) = self.gate.enter(location) {
+            let (turn, value) = turn.run(f);
             self.put(turn, value?);
         }
         Ok(self.made())
@@ -153,7 +166,7 @@ impl<T> OnceCell<T> {
     {
         GetOrInitFuture {
             cell: self,
-            running: Running::new(&self.gate, work, OnPanic::PassOn, Location::caller()),
+            running: Running::new(&self.gate, work, Location::caller()),
         }
     }
 
@@ -178,7 +191,7 @@ impl<T> OnceCell<T> {
     {
         GetOrTryInitFuture {
             cell: self,
-            running: Running::new(&self.gate, work, OnPanic::PassOn, Location::caller()),
+            running: Running::new(&self.gate, work, Location::caller()),
         }
     }
 
@@ -187,6 +200,10 @@ impl<T> OnceCell<T> {
     /// # Errors
     ///
     /// With the value handed back, if there is one already.
+    ///
+    /// # Panics
+    ///
+    /// If a maker has panicked, in the same words.
     ///
     /// # Examples
     ///
@@ -202,7 +219,8 @@ impl<T> OnceCell<T> {
         value.map_or(Ok(()), Err)
     }
 
-    /// Sets the value unless there is one, or one is being made. Never waits.
+    /// Sets the value unless there is one, one is being made, or a maker has panicked. Never
+    /// waits.
     ///
     /// # Errors
     ///
@@ -217,7 +235,7 @@ impl<T> OnceCell<T> {
         }
     }
 
-    /// Takes the value out; the cell is empty again.
+    /// Takes the value out; the cell is empty again, also of a panic.
     ///
     /// # Examples
     ///
@@ -257,7 +275,7 @@ impl<T> OnceCell<T> {
 
     /// The value, once it is known to be there.
     pub(crate) fn made(&self) -> &T {
-        self.get().expect("a cell's gate does not fail")
+        self.get().expect("a gate that failed has panicked")
     }
 }
 

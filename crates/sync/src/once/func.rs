@@ -1,17 +1,17 @@
 //! Functions that run once.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::Location;
 
 use rendez_core::shim::{Arc, Mutex};
 
 use super::cell::OnceCell;
-use crate::panicked::Panicked;
 
 /// Makes of `f` a function that runs it once, however often it is called.
 ///
 /// As Go's `sync.OnceFunc`: callers that come while it runs wait for it; if it panics,
 /// every call panics, the first with the payload itself, the others with the same text;
-/// and what `f` had captured is dropped after the run.
+/// and what `f` had captured is dropped after the run. A dump shows those who wait where the
+/// function was made.
 ///
 /// # Panics
 ///
@@ -31,8 +31,9 @@ use crate::panicked::Panicked;
 /// start();
 /// assert_eq!(RUNS.load(Ordering::Relaxed), 1);
 /// ```
+#[track_caller]
 pub fn once_func(f: impl FnOnce() + Send) -> impl Fn() + Send + Sync {
-    let once = RunOnce::new(f);
+    let once = RunOnce::new(f, Location::caller());
     move || *once.call()
 }
 
@@ -51,44 +52,37 @@ pub fn once_func(f: impl FnOnce() + Send) -> impl Fn() + Send + Sync {
 /// let answer = rendez_sync::once_value(|| 6 * 7);
 /// assert_eq!((*answer(), *answer()), (42, 42));
 /// ```
+#[track_caller]
 pub fn once_value<T, F>(f: F) -> impl Fn() -> Arc<T> + Send + Sync
 where
     T: Send + Sync,
     F: FnOnce() -> T + Send,
 {
-    let once = RunOnce::new(|| Arc::new(f()));
+    let once = RunOnce::new(|| Arc::new(f()), Location::caller());
     move || once.call().clone()
 }
 
 struct RunOnce<T, F> {
-    result: OnceCell<Result<T, Panicked>>,
+    result: OnceCell<T>,
     // Taken by the one that runs it.
     f: Mutex<Option<F>>,
+    // Where it was made: a closure does not know its callers.
+    location: &'static Location<'static>,
 }
 
 impl<T, F: FnOnce() -> T> RunOnce<T, F> {
-    fn new(f: F) -> Self {
+    fn new(f: F, location: &'static Location<'static>) -> Self {
         Self {
             result: OnceCell::new(),
             f: Mutex::new(Some(f)),
+            location,
         }
     }
 
-    #[track_caller]
     fn call(&self) -> &T {
-        let mut own = None;
-        let result = self.result.get_or_init(|| {
+        self.result.get_or_init_at(self.location, || {
             let f = self.f.lock().take().expect("run once");
-            catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
-                let panicked = Panicked::new(&*payload);
-                own = Some(payload);
-                panicked
-            })
-        });
-        match (result, own) {
-            (Ok(value), _) => value,
-            (Err(_), Some(payload)) => resume_unwind(payload),
-            (Err(panicked), None) => panicked.resume(),
-        }
+            f()
+        })
     }
 }

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! - The state changes under the lock. DONE and FAILED are final, so a look without the
-//!   lock that finds them may be trusted.
+//!   lock that finds them may be trusted. FAILED is what a panic leads to: it will never
+//!   happen, and everybody is told so in the words of `panicked`, left there before.
 //! - Whoever has a [`Turn`] runs; one is out while the state is RUNNING, or won by a waiter
 //!   that has not noticed. Dropped, it is given up.
 //! - `runner` is the goroutine that has the initialiser on its stack at this instant: only
@@ -45,6 +46,8 @@ pub(crate) struct Gate {
     runner: AtomicU64,
     // Guards the queue and the changes of `state`; nothing is locked under it.
     waiters: Mutex<Queue>,
+    // Written once, before the state that lets others read it.
+    panicked: Mutex<Option<Panicked>>,
 }
 
 /// How an attempt to enter ends.
@@ -62,6 +65,7 @@ impl Gate {
                 state: AtomicU8::new(IDLE),
                 runner: AtomicU64::new(NOBODY),
                 waiters: Mutex::new(Queue::new()),
+                panicked: Mutex::new(None),
             }
         }
     }
@@ -71,15 +75,34 @@ impl Gate {
         self.state.load(Ordering::Acquire) == DONE
     }
 
-    /// Waits until it is over or the caller's turn.
+    /// Waits until it has happened, or gives the turn.
     ///
     /// # Panics
     ///
-    /// If the caller is running it.
-    pub(crate) fn enter(&self, location: &'static Location<'static>) -> Entered<'_> {
+    /// If the caller is running it, or if what ran panicked.
+    pub(crate) fn enter(&self, location: &'static Location<'static>) -> Option<Turn<'_>> {
         self.refuse_reentry(location);
-        wait::block_on_case(&Enter(self), None, location)
-            .expect("a wait without a deadline ends with a result")
+        let entered = wait::block_on_case(&Enter(self), None, location);
+        self.turn(entered.expect("a wait without a deadline ends with a result"))
+    }
+
+    /// The turn that was won, unless it has happened.
+    ///
+    /// # Panics
+    ///
+    /// In the words of what ran, if that panicked.
+    pub(crate) fn turn<'a>(&self, entered: Entered<'a>) -> Option<Turn<'a>> {
+        match entered {
+            Entered::Run(turn) => Some(turn),
+            Entered::Done => None,
+            Entered::Failed => self.report(),
+        }
+    }
+
+    #[cold]
+    fn report(&self) -> ! {
+        let words = self.panicked.lock().clone();
+        words.expect("left before the gate fails").resume()
     }
 
     /// As [`enter`](Self::enter), awaited. Before each poll the caller looks with
@@ -147,15 +170,6 @@ impl Gate {
     }
 }
 
-/// What a panic of the function leads to.
-#[derive(Clone, Copy)]
-pub(crate) enum OnPanic<'a> {
-    /// The next may try.
-    PassOn,
-    /// It will never happen; everybody is told so in the words left here.
-    Fail(&'a Mutex<Option<Panicked>>),
-}
-
 /// The right to run.
 #[must_use = "dropped, the turn passes to the next"]
 pub(crate) struct Turn<'a>(&'a Gate);
@@ -165,7 +179,7 @@ impl Turn<'_> {
     ///
     /// A panic ends the turn before it unwinds on: a waker called while unwinding could
     /// not panic itself without ending the process.
-    pub(crate) fn run<R>(self, on_panic: OnPanic<'_>, f: impl FnOnce() -> R) -> (Self, R) {
+    pub(crate) fn run<R>(self, f: impl FnOnce() -> R) -> (Self, R) {
         let gate = self.0;
         let me = goroutine::with_current(goroutine::Goroutine::id);
         let outer = gate.runner.swap(me, Ordering::Relaxed);
@@ -174,14 +188,8 @@ impl Turn<'_> {
         match result {
             Ok(result) => (self, result),
             Err(payload) => {
-                match on_panic {
-                    OnPanic::PassOn => drop(self),
-                    OnPanic::Fail(words) => {
-                        // Before the state that lets others read it.
-                        *words.lock() = Some(Panicked::new(&*payload));
-                        self.end(FAILED);
-                    }
-                }
+                *gate.panicked.lock() = Some(Panicked::new(&*payload));
+                self.end(FAILED);
                 resume_unwind(payload)
             }
         }

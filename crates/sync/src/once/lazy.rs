@@ -2,13 +2,11 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use rendez_core::shim::Mutex;
 
 use super::cell::OnceCell;
 use crate::late::const_new;
-use crate::panicked::Panicked;
 
 /// A value that is made by its function when it is first used.
 ///
@@ -26,15 +24,8 @@ use crate::panicked::Panicked;
 /// ```
 pub struct Lazy<T, F = fn() -> T> {
     cell: OnceCell<T>,
-    f: Mutex<Maker<F>>,
-}
-
-/// What there is to make the value with.
-enum Maker<F> {
-    Function(F),
-    /// Taken by the one that runs it.
-    Taken,
-    Panicked(Panicked),
+    // Taken by the one that runs it.
+    f: Mutex<Option<F>>,
 }
 
 impl<T, F> Lazy<T, F> {
@@ -43,7 +34,7 @@ impl<T, F> Lazy<T, F> {
         pub fn new(f: F) -> Self {
             Self {
                 cell: OnceCell::new(),
-                f: Mutex::new(Maker::Function(f)),
+                f: Mutex::new(Some(f)),
             }
         }
     }
@@ -64,23 +55,10 @@ impl<T, F: FnOnce() -> T> Lazy<T, F> {
     #[inline]
     #[track_caller]
     pub fn force(this: &Self) -> &T {
-        this.cell.get_or_init(|| this.make())
-    }
-
-    /// Runs the function; nobody else does meanwhile.
-    fn make(&self) -> T {
-        let maker = std::mem::replace(&mut *self.f.lock(), Maker::Taken);
-        match maker {
-            Maker::Function(f) => catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {
-                *self.f.lock() = Maker::Panicked(Panicked::new(&*payload));
-                resume_unwind(payload)
-            }),
-            Maker::Panicked(panicked) => {
-                *self.f.lock() = Maker::Panicked(panicked.clone());
-                panicked.resume()
-            }
-            Maker::Taken => unreachable!("a function taken makes the value or leaves its panic"),
-        }
+        this.cell.get_or_init(|| {
+            let f = this.f.lock().take().expect("run once");
+            f()
+        })
     }
 }
 

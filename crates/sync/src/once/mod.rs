@@ -14,16 +14,12 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use rendez_core::shim::Mutex;
-
 pub use self::cell::{GetOrInitFuture, GetOrTryInitFuture, OnceCell};
 pub use self::func::{once_func, once_value};
-pub(crate) use self::gate::OnPanic;
-use self::gate::{Entered, Gate};
+use self::gate::Gate;
 pub use self::lazy::Lazy;
 pub(crate) use self::running::{Ran, Running};
 use crate::late::const_new;
-use crate::panicked::Panicked;
 use crate::work::Work;
 
 /// A thing that happens at most once, however many ask for it.
@@ -47,18 +43,13 @@ use crate::work::Work;
 /// ```
 pub struct Once {
     gate: Gate,
-    // Of the function that ran; written once, before the gate has failed.
-    panicked: Mutex<Option<Panicked>>,
 }
 
 impl Once {
     const_new! {
         /// One that has not happened.
         pub fn new() -> Self {
-            Self {
-                gate: Gate::new(),
-                panicked: Mutex::new(None),
-            }
+            Self { gate: Gate::new() }
         }
     }
 
@@ -78,10 +69,8 @@ impl Once {
 
     #[cold]
     fn call_slow(&self, f: impl FnOnce(), location: &'static Location<'static>) {
-        match self.gate.enter(location) {
-            Entered::Run(turn) => turn.run(OnPanic::Fail(&self.panicked), f).0.complete(),
-            Entered::Done => {}
-            Entered::Failed => report(&self.panicked),
+        if let Some(turn) = self.gate.enter(location) {
+            turn.run(f).0.complete();
         }
     }
 
@@ -112,10 +101,8 @@ impl Once {
         W: Work<M>,
         W::Future: Future<Output = ()>,
     {
-        let on_panic = OnPanic::Fail(&self.panicked);
         CallOnceFuture {
-            running: Running::new(&self.gate, work, on_panic, Location::caller()),
-            panicked: &self.panicked,
+            running: Running::new(&self.gate, work, Location::caller()),
         }
     }
 
@@ -124,13 +111,6 @@ impl Once {
     pub fn is_completed(&self) -> bool {
         self.gate.is_done()
     }
-}
-
-/// Panics in the words of the function.
-#[cold]
-fn report(panicked: &Mutex<Option<Panicked>>) -> ! {
-    let words = panicked.lock().clone();
-    words.expect("left before the gate fails").resume()
 }
 
 impl Default for Once {
@@ -151,7 +131,6 @@ impl fmt::Debug for Once {
 #[must_use = "futures do nothing unless polled"]
 pub struct CallOnceFuture<'a, M, W: Work<M>> {
     running: Running<'a, M, W>,
-    panicked: &'a Mutex<Option<Panicked>>,
 }
 
 impl<M, W> Future for CallOnceFuture<'_, M, W>
@@ -163,13 +142,10 @@ where
 
     #[allow(unsafe_code)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let panicked = self.panicked;
         // SAFETY: the field is pinned with the whole and never moved out.
         let running = unsafe { self.map_unchecked_mut(|this| &mut this.running) };
-        match ready!(running.poll(cx)) {
-            Ran::Now(turn, ()) => turn.complete(),
-            Ran::Done => {}
-            Ran::Failed => report(panicked),
+        if let Ran::Now(turn, ()) = ready!(running.poll(cx)) {
+            turn.complete();
         }
         Poll::Ready(())
     }

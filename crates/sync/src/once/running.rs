@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use rendez_core::wait::CaseFuture;
 
-use super::gate::{Enter, Entered, Gate, OnPanic, Turn};
+use super::gate::{Enter, Gate, Turn};
 use crate::work::Work;
 
 type Output<M, W> = <<W as Work<M>>::Future as Future>::Output;
@@ -18,14 +18,12 @@ pub(crate) enum Ran<'a, T> {
     /// The future has run; the turn is still to be completed.
     Now(Turn<'a>, T),
     Done,
-    Failed,
 }
 
 /// Waits for the turn, then runs the work. Dropped, it passes the turn on.
 pub(crate) struct Running<'a, M, W: Work<M>> {
     gate: &'a Gate,
     location: &'static Location<'static>,
-    on_panic: OnPanic<'a>,
     work: Option<W>,
     stage: Stage<'a, W::Future>,
 }
@@ -42,16 +40,10 @@ enum Stage<'a, Fut> {
 
 impl<'a, M, W: Work<M>> Running<'a, M, W> {
     /// Runs nothing before it is polled.
-    pub(crate) fn new(
-        gate: &'a Gate,
-        work: W,
-        on_panic: OnPanic<'a>,
-        location: &'static Location<'static>,
-    ) -> Self {
+    pub(crate) fn new(gate: &'a Gate, work: W, location: &'static Location<'static>) -> Self {
         Self {
             gate,
             location,
-            on_panic,
             work: Some(work),
             stage: Stage::Entering(gate.enter_async(location)),
         }
@@ -67,13 +59,11 @@ impl<'a, M, W: Work<M>> Running<'a, M, W> {
                     // SAFETY: it stays in place until it is replaced.
                     let entered = ready!(unsafe { Pin::new_unchecked(enter) }.poll(cx));
                     this.stage = Stage::Over;
-                    let turn = match entered {
-                        Entered::Run(turn) => turn,
-                        Entered::Done => return Poll::Ready(Ran::Done),
-                        Entered::Failed => return Poll::Ready(Ran::Failed),
+                    let Some(turn) = this.gate.turn(entered) else {
+                        return Poll::Ready(Ran::Done);
                     };
                     let work = this.work.take().expect("it is entered once");
-                    let (turn, future) = turn.run(this.on_panic, || work.begin());
+                    let (turn, future) = turn.run(|| work.begin());
                     let turn = Some(turn);
                     this.stage = Stage::Running { future, turn };
                 }
@@ -83,7 +73,7 @@ impl<'a, M, W: Work<M>> Running<'a, M, W> {
                     let own = turn
                         .take()
                         .expect("a future that has panicked is not polled");
-                    let (own, polled) = own.run(this.on_panic, || future.poll(cx));
+                    let (own, polled) = own.run(|| future.poll(cx));
                     let Poll::Ready(output) = polled else {
                         *turn = Some(own);
                         return Poll::Pending;
