@@ -205,6 +205,11 @@ fn a_panic_in_once_is_reported_to_every_caller() {
         }));
         assert!(message(panicked.unwrap_err()).contains("on purpose"));
     }
+    let cell = OnceCell::<u8>::new();
+    for make in [|| panic!("in cell"), || 1] {
+        let panicked = catch_unwind(AssertUnwindSafe(|| *cell.get_or_init(make)));
+        assert!(message(panicked.unwrap_err()).contains("in cell"));
+    }
     let f = once_func(|| panic!("in func"));
     for _ in 0..2 {
         let panicked = catch_unwind(AssertUnwindSafe(&f));

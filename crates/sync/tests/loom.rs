@@ -397,17 +397,30 @@ fn a_cell_is_filled_once_and_seen_by_all() {
 }
 
 #[test]
-fn a_panic_lets_the_next_make_the_value() {
-    model("once: a maker panics, another waits", || {
+fn a_failure_lets_the_next_make_the_value() {
+    model("once: a maker fails, another waits", || {
         let cell = Arc::new(OnceCell::new());
         let theirs = Arc::clone(&cell);
         let waiter = thread::spawn(move || assert_eq!(*theirs.get_or_init(|| 1), 1));
-        let failed = catch_unwind(AssertUnwindSafe(|| {
-            cell.get_or_init(|| std::panic::resume_unwind(Box::new(())));
-        }));
+        let failed = cell.get_or_try_init(|| Err(())).is_err();
         waiter.join().unwrap();
-        assert!(failed.is_err() || cell.get() == Some(&1));
+        assert!(failed || cell.get() == Some(&1));
         assert_eq!(cell.get(), Some(&1));
+    });
+}
+
+#[test]
+fn a_makers_panic_is_everybodys() {
+    model("once: a maker panics, another waits", || {
+        let cell = Arc::new(OnceCell::new());
+        let theirs = Arc::clone(&cell);
+        let ask = |cell: &OnceCell<u8>, make: fn() -> u8| {
+            catch_unwind(AssertUnwindSafe(|| *cell.get_or_init(make))).ok()
+        };
+        let waiter = thread::spawn(move || ask(&theirs, || 1));
+        let own = ask(&cell, || std::panic::resume_unwind(Box::new(())));
+        assert_eq!(waiter.join().unwrap(), own);
+        assert_eq!(cell.get().copied(), own);
     });
 }
 
