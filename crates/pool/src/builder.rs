@@ -67,6 +67,19 @@ impl Builder {
 
     /// What to do with the panic of a goroutine that nobody joins. Default: a line on stderr
     /// that names the goroutine and where it was started, after the panic hook's own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (tx, rx) = rendez_select::bounded(1);
+    /// let told = move |goroutine: &rendez_pool::Identity, _| {
+    ///     tx.send(goroutine.name().map(str::to_owned)).unwrap();
+    /// };
+    /// let pool = rendez_pool::Pool::builder().workers(1).on_panic(told).build()?;
+    /// drop(rendez_pool::spawn().name("fetch").on(&pool).go(|| panic!("nobody joins")));
+    /// assert_eq!(rx.recv().unwrap().as_deref(), Some("fetch"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn on_panic(mut self, f: impl Fn(&Identity, Payload) + Send + Sync + 'static) -> Self {
         self.policy.on_panic = Arc::new(f);
         self

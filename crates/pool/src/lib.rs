@@ -83,6 +83,8 @@ pub use crate::stats::{Histogram, Metrics};
 pub use crate::waitgroup::WaitGroupExt;
 pub use crate::yielding::{YieldNow, yield_now, yield_thread};
 
+/// Who a goroutine is: what the hook of its panic is told.
+pub use rendez_core::goroutine::Goroutine as Identity;
 /// What a goroutine waits for: in dumps and metrics.
 pub use rendez_core::goroutine::WaitKind;
 

@@ -98,6 +98,23 @@ impl Cond {
 
     /// Waits as long as `condition` holds, looking with the mutex locked: first, and after
     /// each notification.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use rendez_sync::{Cond, Mutex};
+    ///
+    /// let (queue, filled) = (Mutex::new(vec![]), Cond::new());
+    /// std::thread::scope(|s| {
+    ///     s.spawn(|| {
+    ///         queue.lock().push(7);
+    ///         filled.notify_one();
+    ///     });
+    ///     let mut queue = queue.lock();
+    ///     filled.wait_while(&mut queue, |queue| queue.is_empty());
+    ///     assert_eq!(queue.pop(), Some(7));
+    /// });
+    /// ```
     #[track_caller]
     pub fn wait_while<T: ?Sized>(
         &self,

@@ -206,16 +206,16 @@ fn a_dump_says_where_futures_wait_for_their_time() {
     };
     let sleeper = pool.go(async { sleep_async(HOUR).await });
     seen(sleeper, WaitKind::Sleep, line!() - 1);
-    let timer = pool.go(async { drop(Timer::new(HOUR).await) });
+    let timer = pool.go(async { _ = Timer::new(HOUR).await });
     seen(timer, WaitKind::Sleep, line!() - 1);
     let ticks = pool.go(async {
         let mut ticker = Ticker::new(HOUR);
         poll_fn(|cx| Pin::new(&mut ticker).poll_next(cx)).await;
     });
     seen(ticks, WaitKind::Sleep, line!() - 2);
-    let limited = pool.go(async { drop(timeout(HOUR, pending::<()>()).await) });
+    let limited = pool.go(async { _ = timeout(HOUR, pending::<()>()).await });
     seen(limited, WaitKind::Sleep, line!() - 1);
     let (_tx, rx) = bounded::<u8>(0);
-    let receives = pool.go(async move { drop(timeout(HOUR, rx.recv_async()).await) });
+    let receives = pool.go(async move { _ = timeout(HOUR, rx.recv_async()).await });
     seen(receives, WaitKind::Receive, line!() - 1);
 }
