@@ -1,43 +1,14 @@
 //! How often contexts allocate: once for each that is derived, not at all for the rest.
-#![allow(unsafe_code, clippy::disallowed_types)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::pin::pin;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use rendez_context::Context;
 
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: the system's allocator, which is asked as we are.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = COUNT.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: by our caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: by our caller.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations<R>(f: impl FnOnce() -> R) -> usize {
-    let before = COUNT.get();
-    let result = f();
-    let after = COUNT.get();
-    drop(result);
-    after - before
+fn allocations<R>(f: impl FnOnce() -> R) -> u64 {
+    let mut result = None;
+    allocation_counter::measure(|| result = Some(f())).count_total
 }
 
 #[test]

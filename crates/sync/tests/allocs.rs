@@ -1,41 +1,12 @@
 //! What is asked again and again does not allocate, as Go's tests of its once functions want.
-#![allow(unsafe_code)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 
 use rendez_sync::{OnceCell, once_func, once_value};
 
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: the system's allocator, which is asked as we are.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = COUNT.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: by our caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: by our caller.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations<R>(f: impl Fn() -> R) -> usize {
-    let before = COUNT.get();
-    for _ in 0..10 {
-        drop(f());
-    }
-    COUNT.get() - before
+fn allocations<R>(f: impl Fn() -> R) -> u64 {
+    let ten_times = || (0..10).for_each(|_| drop(f()));
+    allocation_counter::measure(ten_times).count_total
 }
 
 #[test]
