@@ -11,7 +11,7 @@ pub(super) const NIL: u32 = u32::MAX;
 
 #[derive(Debug)]
 pub(super) struct Slab<T> {
-    chunks: Vec<Home<T>>,
+    chunks: Vec<Chunk<T>>,
     open: Vec<u32>,
     // Numbers of chunks that are gone.
     vacant: Vec<u32>,
@@ -19,17 +19,13 @@ pub(super) struct Slab<T> {
 }
 
 #[derive(Debug)]
-struct Home<T> {
-    chunk: Option<Box<Chunk<T>>>,
-    in_open: bool,
-}
-
-#[derive(Debug)]
 struct Chunk<T> {
-    places: [Place<T>; CHUNK],
-    // The first free place; the others follow through it.
+    // All of them, or none if the chunk is gone.
+    places: Box<[Place<T>]>,
+    // The first free place; the others follow through it. NIL if the chunk is gone.
     free: u32,
-    n_used: usize,
+    n_used: u32,
+    in_open: bool,
 }
 
 #[derive(Debug)]
@@ -51,23 +47,19 @@ impl<T> Slab<T> {
     /// How many places there are, free ones included.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        self.chunks
-            .iter()
-            .filter(|home| home.chunk.is_some())
-            .count()
-            * CHUNK
+        self.chunks.iter().map(|chunk| chunk.places.len()).sum()
     }
 
     /// Puts in what `value` gives for the number of its place.
     #[inline]
     pub(super) fn insert(&mut self, value: impl FnOnce(u32) -> T) -> u32 {
-        let home = self.open_home();
-        let chunk = self.chunks[home].chunk.as_mut().expect("open, so there");
+        let number = self.open_chunk();
+        let chunk = &mut self.chunks[number];
         let place = &mut chunk.places[chunk.free as usize];
         let Place::Free(next) = *place else {
             unreachable!("the free list holds free places")
         };
-        let at = u32::try_from(home * CHUNK).expect("fewer than 2^32 alarms") + chunk.free;
+        let at = u32::try_from(number * CHUNK).expect("fewer than 2^32 alarms") + chunk.free;
         *place = Place::Used(value(at));
         chunk.free = next;
         chunk.n_used += 1;
@@ -77,10 +69,9 @@ impl<T> Slab<T> {
 
     /// The number of a chunk with a free place.
     #[inline]
-    fn open_home(&mut self) -> usize {
-        let has_room = |home: &Home<T>| home.chunk.as_ref().is_some_and(|c| c.free != NIL);
+    fn open_chunk(&mut self) -> usize {
         match self.open.last() {
-            Some(&home) if has_room(&self.chunks[home as usize]) => home as usize,
+            Some(&number) if self.chunks[number as usize].free != NIL => number as usize,
             _ => self.open_another(),
         }
     }
@@ -88,92 +79,88 @@ impl<T> Slab<T> {
     #[cold]
     fn open_another(&mut self) -> usize {
         while let Some(&number) = self.open.last() {
-            let home = &mut self.chunks[number as usize];
-            if home.chunk.as_ref().is_some_and(|c| c.free != NIL) {
+            let chunk = &mut self.chunks[number as usize];
+            if chunk.free != NIL {
                 return number as usize;
             }
-            home.in_open = false;
-            let gone = home.chunk.is_none();
-            let number = self.open.pop().expect("just looked");
-            if gone {
+            chunk.in_open = false;
+            self.open.pop();
+            if chunk.places.is_empty() {
                 self.vacant.push(number);
             }
         }
-        let chunk = Box::new(Chunk {
-            #[expect(clippy::cast_possible_truncation, reason = "below CHUNK")]
-            places: std::array::from_fn(|i| {
-                Place::Free(if i + 1 == CHUNK { NIL } else { i as u32 + 1 })
-            }),
+        #[expect(clippy::cast_possible_truncation, reason = "below CHUNK")]
+        let free = |i: usize| Place::Free(if i + 1 == CHUNK { NIL } else { i as u32 + 1 });
+        let chunk = Chunk {
+            // Written where they lie.
+            places: (0..CHUNK).map(free).collect(),
             free: 0,
             n_used: 0,
-        });
-        self.n_free += CHUNK;
-        let home = self
-            .vacant
-            .pop()
-            .map_or(self.chunks.len(), |home| home as usize);
-        if home == self.chunks.len() {
-            self.chunks.push(Home {
-                chunk: None,
-                in_open: false,
-            });
-        }
-        self.chunks[home] = Home {
-            chunk: Some(chunk),
             in_open: true,
         };
-        self.open
-            .push(u32::try_from(home).expect("fewer than 2^32 alarms"));
-        home
+        self.n_free += CHUNK;
+        let number = if let Some(number) = self.vacant.pop() {
+            self.chunks[number as usize] = chunk;
+            number
+        } else {
+            self.chunks.push(chunk);
+            u32::try_from(self.chunks.len() - 1).expect("fewer than 2^32 alarms")
+        };
+        self.open.push(number);
+        number as usize
     }
 
     /// # Panics
     ///
     /// If the place is free.
-    #[inline]
+    // Of what it gives hardly anything is wanted, which only the caller knows.
+    #[inline(always)]
     pub(super) fn remove(&mut self, at: u32) -> T {
-        let (number, at) = (at as usize / CHUNK, at as usize % CHUNK);
-        let home = &mut self.chunks[number];
-        let chunk = home.chunk.as_mut().expect("in use, so there");
-        let place = std::mem::replace(&mut chunk.places[at], Place::Free(chunk.free));
-        let Place::Used(value) = place else {
+        let number = at / CHUNK as u32;
+        let chunk = &mut self.chunks[number as usize];
+        let place = &mut chunk.places[at as usize % CHUNK];
+        let Place::Used(value) = std::mem::replace(place, Place::Free(chunk.free)) else {
             unreachable!("removed once")
         };
-        #[expect(clippy::cast_possible_truncation, reason = "below CHUNK")]
-        {
-            chunk.free = at as u32;
-        }
+        chunk.free = at % CHUNK as u32;
         chunk.n_used -= 1;
         self.n_free += 1;
-        #[expect(clippy::cast_possible_truncation, reason = "numbers fit")]
-        let id = number as u32;
         if chunk.n_used == 0 && self.n_free >= 2 * CHUNK {
-            // One chunk's worth of free places stays, so that a single alarm set and
-            // cancelled does not allocate each time.
-            home.chunk = None;
-            self.n_free -= CHUNK;
-            // Its number goes to another chunk only after `open` has forgotten it.
-            if !home.in_open {
-                self.vacant.push(id);
-            }
-        } else if !home.in_open {
-            home.in_open = true;
-            self.open.push(id);
+            self.free(number);
+        } else if !chunk.in_open {
+            chunk.in_open = true;
+            self.open.push(number);
         }
         value
     }
 
+    /// Gives a chunk's memory back. One chunk's worth of free places stays, so that a single
+    /// alarm set and cancelled does not allocate each time.
+    #[cold]
+    fn free(&mut self, number: u32) {
+        let chunk = &mut self.chunks[number as usize];
+        chunk.places = Box::default();
+        chunk.free = NIL;
+        self.n_free -= CHUNK;
+        // Its number goes to another chunk only after `open` has forgotten it.
+        if !chunk.in_open {
+            self.vacant.push(number);
+        }
+    }
+
+    #[inline]
     pub(super) fn get(&self, at: u32) -> Option<&T> {
-        let chunk = self.chunks.get(at as usize / CHUNK)?.chunk.as_ref()?;
-        match &chunk.places[at as usize % CHUNK] {
+        let chunk = self.chunks.get(at as usize / CHUNK)?;
+        match chunk.places.get(at as usize % CHUNK)? {
             Place::Used(value) => Some(value),
             Place::Free(_) => None,
         }
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, at: u32) -> Option<&mut T> {
-        let chunk = self.chunks.get_mut(at as usize / CHUNK)?.chunk.as_mut()?;
-        match &mut chunk.places[at as usize % CHUNK] {
+        let chunk = self.chunks.get_mut(at as usize / CHUNK)?;
+        match chunk.places.get_mut(at as usize % CHUNK)? {
             Place::Used(value) => Some(value),
             Place::Free(_) => None,
         }

@@ -114,6 +114,7 @@ impl<T> Wheel<T> {
     }
 
     /// Takes an entry out, if it is still in.
+    #[inline]
     pub(super) fn remove(&mut self, key: Key) -> Option<T> {
         self.get(key)?;
         self.unlink(key.at);
@@ -257,6 +258,7 @@ impl<T> Wheel<T> {
         }
     }
 
+    #[inline(always)]
     fn unlink(&mut self, at: u32) -> u64 {
         let entry = self.entries.get(at).expect("linked");
         let (prev, next, when) = (entry.prev, entry.next, entry.when);
