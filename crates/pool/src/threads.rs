@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 use rendez_core::countdown::{Countdown, Zero};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::hooks;
-use rendez_core::shim::{Arc, Mutex, thread};
+use rendez_core::shim::{Arc, Mutex, expect_sleepers, thread};
 
 use crate::core::Core;
+
+/// From how many threads on the system is told how many there are.
+const MANY: usize = 256;
 
 /// How a pool's threads are made.
 #[derive(Clone, Debug)]
@@ -108,6 +111,11 @@ impl Threads {
             builder = builder.stack_size(size);
         }
         let _ = self.alive.add(1);
+        let n_alive = self.n_alive();
+        if n_alive >= MANY && n_alive.is_power_of_two() {
+            // As many again may come before this is asked next.
+            expect_sleepers(2 * n_alive);
+        }
         let started = builder.spawn(main);
         #[cfg(all(feature = "signal", unix))]
         crate::quit::install();

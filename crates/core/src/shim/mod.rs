@@ -9,12 +9,14 @@
 //! that claims), no `const fn new`, no scoped threads, no `Weak`.
 
 pub(crate) mod coarse;
+mod futexes;
 #[cfg(rendez_loom)]
 mod loom;
 mod slack;
 #[cfg(not(rendez_loom))]
 mod std;
 
+pub use self::futexes::expect_sleepers;
 #[cfg(rendez_loom)]
 pub use self::loom::*;
 pub use self::slack::ExactTimeouts;
