@@ -29,7 +29,7 @@ use rendez_core::quiet::{drop_each_quietly, drop_quietly};
 use rendez_core::shim::atomic::{AtomicBool, Ordering};
 use rendez_core::shim::{Arc, Mutex};
 use rendez_core::wait::{self, Order};
-use rendez_pool::__private::{Ending, On, Task, TaskResult, spawned_at};
+use rendez_pool::__private::{Ending, On, Reporter, Task, TaskResult, spawned_at};
 use rendez_pool::{Goroutine, JoinError, Payload};
 
 use crate::error::{Failure, cause_of, from_context};
@@ -51,7 +51,7 @@ pub(crate) struct Shared<E> {
 struct Verdict<E> {
     // In the order they came.
     errors: Vec<E>,
-    panic: Option<(Task, Payload)>,
+    panic: Option<(Reporter, Payload)>,
     // A goroutine has ended without result.
     lost: bool,
     // No handle is left: nobody will wait.
@@ -136,7 +136,7 @@ impl<E> Shared<E> {
         if verdict.unheld || verdict.panic.is_some() {
             return Some(payload);
         }
-        verdict.panic = Some((task.clone(), payload));
+        verdict.panic = Some((task.reporter(), payload));
         self.failed.store(true, Ordering::Relaxed);
         None
     }
@@ -156,11 +156,11 @@ impl<E> Shared<E> {
             return Ok(());
         }
         let mut verdict = self.verdict.lock();
-        if let Some((task, payload)) = verdict.panic.take() {
+        if let Some((reporter, payload)) = verdict.panic.take() {
             let more = !verdict.errors.is_empty() || verdict.lost;
             self.failed.store(more, Ordering::Relaxed);
             drop(verdict);
-            drop(task);
+            drop(reporter);
             resume_unwind(payload);
         }
         let errors = mem::take(&mut verdict.errors);
@@ -200,8 +200,8 @@ impl<E> Shared<E> {
         let panic = verdict.panic.take();
         let errors = mem::take(&mut verdict.errors);
         drop(verdict);
-        if let Some((task, payload)) = panic {
-            task.report(payload);
+        if let Some((reporter, payload)) = panic {
+            reporter.report(payload);
         }
         drop_each_quietly(errors);
     }

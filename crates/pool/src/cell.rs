@@ -8,8 +8,8 @@
 //!
 //! - The body is touched only by the one who holds RUNNING, the result only by the one
 //!   who set TAKEN (see [`state`](crate::state)), both by the last owner of the cell.
-//! - A body is dropped before its end is published. So once [`Ending`] is dropped, which
-//!   comes last of all, nothing of the cell refers to what the goroutine borrowed, however
+//! - A body is dropped before its end is published. So once [`Ending`] is dropped, after which
+//!   the runner only wakes who awaits the handle, nothing of the cell refers to what the goroutine borrowed, however
 //!   long wakers keep the memory, except a result that a living handle may still take.
 //! - No user code runs, and none of its values is dropped, under a lock.
 #![allow(unsafe_code)]
@@ -21,19 +21,20 @@ use std::ptr::{self, NonNull};
 use std::task::{Context, Poll, Waker};
 
 use rendez_core::goroutine::{self, Goroutine as Identity};
-use rendez_core::queue::Queue;
 use rendez_core::quiet::drop_quietly;
 use rendez_core::shim::atomic::{AtomicU32, Ordering};
-use rendez_core::shim::{Arc, Mutex, UnsafeCell};
+use rendez_core::shim::{Arc, UnsafeCell};
 
 use crate::body::Body;
 use crate::cells;
 use crate::dump::{Entry, State as Shown};
 use crate::error::{JoinError, Payload};
+use crate::home::Home;
+use crate::joiners::Joiners;
 use crate::schedule::{Ending, Schedule, TaskResult};
 use crate::scope::Running;
 use crate::state::{Parked, State};
-use crate::task::{Task, waker};
+use crate::task::{Task, report, waker};
 
 /// The part of a cell that does not depend on what it runs.
 pub(crate) struct Header {
@@ -44,10 +45,9 @@ pub(crate) struct Header {
     // When it became runnable, if that is measured: see `set_due`.
     pub(crate) due_since: AtomicU32,
     pub(crate) vtable: &'static Vtable,
-    pub(crate) scheduler: Arc<dyn Schedule>,
+    pub(crate) home: Home,
     pub(crate) identity: Identity,
-    // Those who wait for the end in a queue. The innermost lock of the pool.
-    pub(crate) joiners: Mutex<Queue>,
+    pub(crate) joiners: Joiners,
     // Who is woken at the end because the handle is awaited: see `state`.
     pub(crate) awaiting: UnsafeCell<MaybeUninit<Waker>>,
 }
@@ -66,7 +66,8 @@ impl Header {
     #[inline]
     pub(crate) fn enter(&self) {
         if self.place().is_none() {
-            if let Some(registry) = self.scheduler.registry() {
+            // SAFETY: it has not ended, nor does it meanwhile.
+            if let Some(registry) = unsafe { self.home.get() }.registry() {
                 registry.enter(self);
             }
         }
@@ -76,7 +77,8 @@ impl Header {
     #[inline]
     fn leave(&self) {
         if self.place().is_some() {
-            if let Some(registry) = self.scheduler.registry() {
+            // SAFETY: as in `enter`: the caller ends it, later.
+            if let Some(registry) = unsafe { self.home.get() }.registry() {
                 registry.leave(self);
             }
         }
@@ -179,7 +181,7 @@ struct Cell<B: Body, E> {
 pub(crate) fn make<B: Body, E: Ending<B::Output>>(
     body: B,
     ending: E,
-    scheduler: Arc<dyn Schedule>,
+    home: Home,
     identity: Identity,
 ) -> NonNull<Header> {
     let cell = cells::boxed(Cell {
@@ -188,9 +190,9 @@ pub(crate) fn make<B: Body, E: Ending<B::Output>>(
             place: AtomicU32::new(0),
             due_since: AtomicU32::new(0),
             vtable: &Cell::<B, E>::VTABLE,
-            scheduler,
+            home,
             identity,
-            joiners: Mutex::new(Queue::new()),
+            joiners: Joiners::new(),
             awaiting: UnsafeCell::new(MaybeUninit::uninit()),
         },
         stage: UnsafeCell::new(Stage::Body(body)),
@@ -212,17 +214,18 @@ enum Stage<B: Body> {
 pub(crate) struct Unheard {
     payload: Payload,
     scope: Option<Arc<Running>>,
+    scheduler: Arc<dyn Schedule>,
 }
 
 impl Unheard {
     /// Nobody will join: its scope hears of it, or the goroutine's scheduler.
-    pub(crate) fn tell(self, task: &Task) {
+    pub(crate) fn tell(self, goroutine: &Identity) {
         let left = match self.scope {
             Some(scope) => scope.keep_panic(self.payload),
             None => Some(self.payload),
         };
         if let Some(payload) = left {
-            task.report(payload);
+            report(&*self.scheduler, goroutine, payload);
         }
     }
 }
@@ -251,7 +254,10 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
             if lent {
                 header.state.refer();
             }
-            cell.end(&task, result);
+            if cell.end(&task, result) {
+                // Its reference is gone.
+                std::mem::forget(task);
+            }
             return;
         }
         header.enter();
@@ -295,8 +301,9 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
         (poll, after.is_ok_and(|polled| polled.lent))
     }
 
-    /// Ends the goroutine; the caller holds RUNNING.
-    fn end(&self, task: &Task, result: TaskResult<B::Output>) {
+    /// Ends the goroutine; the caller holds RUNNING. Returns whether the caller's reference went
+    /// with it.
+    fn end(&self, task: &Task, result: TaskResult<B::Output>) -> bool {
         let header = &self.header;
         header.leave();
         let result = match self.drop_body() {
@@ -323,29 +330,48 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
                     // SAFETY: as above.
                     unsafe { &*ending }.scope()
                 });
-                Stage::Panic(Box::new(Unheard { payload, scope }))
+                // SAFETY: it has not ended.
+                let scheduler = unsafe { header.home.keep() };
+                Stage::Panic(Box::new(Unheard {
+                    payload,
+                    scope,
+                    scheduler,
+                }))
             }
         };
         self.stage.with_mut(|stage| {
             // SAFETY: RUNNING grants access; the stage is empty.
             unsafe { *stage = ended };
         });
-        header.scheduler.finished();
-        let word = header.state.complete();
-        if word.is_awaited() {
-            task.wake_awaiting();
-        }
-        let abandoned = word.is_detached() || word.is_waited() && task.release();
-        if let Some(unheard) = abandoned.then(|| task.discard()).flatten() {
+        // SAFETY: it has not ended, and who runs it keeps its scheduler.
+        unsafe { header.home.get() }.finished();
+        let Some(word) = header.state.complete(!std::mem::needs_drop::<E>()) else {
+            return true;
+        };
+        let unheard = if word.is_detached() {
+            // SAFETY: the cell is ours, and who comes second of its end and its handle's drop
+            // alone has the result.
+            unsafe { Self::discard(NonNull::from(header)) }
+        } else if word.is_waited() && task.release() {
+            task.discard()
+        } else {
+            None
+        };
+        if let Some(unheard) = unheard {
             // SAFETY: the ending is the runner's until it drops it, below.
             let left = self
                 .ending
                 .with(|ending| unsafe { &*ending }.unclaimed_panic(unheard.payload));
             if let Some(payload) = left {
-                task.report(payload);
+                report(&*unheard.scheduler, &header.identity, payload);
             }
         }
         self.drop_ending();
+        if word.is_awaited() {
+            // At last, since the handle's owner runs at once.
+            task.wake_awaiting();
+        }
+        false
     }
 
     /// Drops the body where it lies; gives the panic of its drop.
@@ -428,7 +454,9 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
             if let Err(payload) = cell.drop_body() {
                 drop_quietly(payload);
             }
-            cell.header.scheduler.finished();
+            // SAFETY: it has not ended.
+            let scheduler = unsafe { cell.header.home.keep() };
+            scheduler.finished();
             cell.drop_ending();
         }
         // SAFETY: as above; `make` made it so.

@@ -27,10 +27,14 @@ use std::ptr::{self, NonNull};
 use rendez_core::shim::Mutex;
 use rendez_core::shim::unmodelled::{AtomicBool, Ordering};
 
-/// Sizes are rounded up to a multiple of this.
-const GRAIN: usize = 32;
-/// Larger cells than this many grains are left to the allocator.
-const CLASSES: usize = 16;
+/// The smallest size of memory.
+const LEAST: usize = 24;
+/// How far sizes are apart. With the word that the usual allocator adds to each they fill what
+/// it takes for them, which are multiples of this.
+const GRAIN: usize = 16;
+const CLASSES: usize = 36;
+/// Larger cells are left to the allocator.
+const LARGEST: usize = size(CLASSES - 1);
 /// How many make a batch.
 const BATCH: usize = if cfg!(rendez_loom) { 1 } else { 128 };
 /// How many batches of a size lie on the shelf whatever the need.
@@ -151,16 +155,19 @@ unsafe fn put(memory: NonNull<Link>, class: usize) -> bool {
 /// The class a type's memory is of, if it is of any.
 const fn class<T>() -> Option<usize> {
     let layout = Layout::new::<T>();
-    let fits = layout.size() > 0 && layout.size() <= GRAIN * CLASSES && layout.align() <= GRAIN / 2;
-    if fits {
-        Some((layout.size() - 1) / GRAIN)
-    } else {
+    if layout.size() > LARGEST || layout.align() > GRAIN {
         None
+    } else {
+        Some(layout.size().saturating_sub(LEAST).div_ceil(GRAIN))
     }
 }
 
+const fn size(class: usize) -> usize {
+    LEAST + class * GRAIN
+}
+
 fn layout(class: usize) -> Layout {
-    Layout::from_size_align((class + 1) * GRAIN, GRAIN / 2).expect("a small power of two")
+    Layout::from_size_align(size(class), GRAIN).expect("a small power of two")
 }
 
 /// Puts `value` into memory of its own, to be freed by [`free`].
@@ -347,9 +354,13 @@ mod tests {
     /// Of a class that no goroutine of these tests is of.
     type Large = [usize; 60];
 
+    fn shelf() -> &'static Shelf {
+        &SHELF[class::<Large>().expect("not too large")]
+    }
+
     #[test]
     fn memory_is_used_again_for_its_size() {
-        let first = boxed([1_u8; 449]);
+        let first = boxed([1_u8; 473]);
         // SAFETY: made above.
         unsafe { free(first) };
         let second = boxed([2_u64; 60]);
@@ -378,7 +389,7 @@ mod tests {
                     free(large);
                 }
             }
-            let shelved = SHELF[14].0.lock();
+            let shelved = shelf().0.lock();
             assert!(shelved.batches.iter().all(|batch| batch.n == BATCH));
             shelved.batches.len()
         }
@@ -401,7 +412,7 @@ mod tests {
         begin_work();
         let n_shelved = again.free();
         assert!(n_shelved >= 2 * SHELVED - 2, "{n_shelved}");
-        let len = || SHELF[14].0.lock().batches.len();
+        let len = || shelf().0.lock().batches.len();
         look_after();
         assert_eq!(len(), n_shelved, "somebody may have needed them");
         look_after();
@@ -414,7 +425,7 @@ mod tests {
     fn what_is_too_large_or_aligned_too_strictly_is_the_allocators() {
         #[repr(align(64))]
         struct Line(u8);
-        let large = boxed([7_u8; GRAIN * CLASSES + 1]);
+        let large = boxed([7_u8; LARGEST + 1]);
         let line = boxed(Line(3));
         // SAFETY: made above.
         unsafe {

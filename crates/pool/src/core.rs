@@ -4,7 +4,8 @@
 //! goroutine to run **next**: a future that wakes or starts another hands it over there,
 //! warm and without a thief in between. A chain of such hand-overs may overtake the queue
 //! only so many times, and no longer than the monitor lets it. What a closure wakes goes to
-//! the deque, since a closure may compute for long and thieves leave the slot alone.
+//! the deque, since a closure may compute for long and thieves leave the slot alone. Who is
+//! woken by a goroutine's end lies in a slot of the holder's own, since nothing runs before.
 //!
 //! A core has two halves. [`Core`] belongs to the thread that holds it. [`Seen`] is what the
 //! others see of it: the end of the queue they steal from, the slot, which turn it is at,
@@ -42,6 +43,8 @@ pub(crate) struct Core {
     chain: u32,
     turn: u64,
     until_sample: u32,
+    // The goroutine to run at once. Empty while any runs, so that nobody need take it.
+    after: Option<Task>,
 }
 
 /// What others see of a core.
@@ -130,6 +133,7 @@ impl Queues {
             chain: 0,
             turn: 0,
             until_sample: 0,
+            after: None,
         })
     }
 
@@ -186,10 +190,10 @@ impl Queues {
 
 impl Core {
     pub(crate) fn has_work(&self) -> bool {
-        self.seen.next.is_some() || !self.local.is_empty()
+        self.after.is_some() || self.seen.next.is_some() || !self.local.is_empty()
     }
 
-    /// Its holder begins to run a goroutine.
+    /// Its holder begins to run a goroutine, or another.
     pub(crate) fn begin_turn(&mut self) {
         self.turn += 2;
         self.seen.turn.store(self.turn - 1, Ordering::Relaxed);
@@ -225,6 +229,11 @@ impl Core {
         }
     }
 
+    /// Queues a goroutine to run at once: none runs here, and [none](Self::has_work) is queued.
+    pub(crate) fn push_after(&mut self, task: Task) {
+        self.after = Some(task);
+    }
+
     /// Queues a goroutine behind the others here.
     pub(crate) fn push_back(&mut self, task: Task) {
         self.local.push(task);
@@ -232,9 +241,8 @@ impl Core {
 
     /// Moves everything to the shared queue.
     pub(crate) fn give_away(&mut self, queues: &Queues) {
-        if let Some(task) = self.seen.next.take() {
-            queues.push(task);
-        }
+        let next = self.after.take().into_iter().chain(self.seen.next.take());
+        next.for_each(|task| queues.push(task));
         while let Some(task) = self.local.pop() {
             queues.push(task);
         }
@@ -250,11 +258,14 @@ impl Core {
             share = true;
         }
         if share {
+            if let Some(after) = self.after.take() {
+                self.local.push(after);
+            }
             if let Some(task) = take(|| queues.shared.steal()) {
                 return Some(task);
             }
         }
-        if let Some(next) = self.seen.next.take() {
+        if let Some(next) = self.after.take().or_else(|| self.seen.next.take()) {
             if self.chain < MAX_CHAIN {
                 self.chain += 1;
                 return Some(next);

@@ -19,6 +19,7 @@ use rendez_core::shim::Arc;
 use crate::body::Goroutine;
 use crate::error::SpawnError;
 use crate::foreign::{Slot, Task};
+use crate::home::Home;
 use crate::join::JoinHandle;
 use crate::pool::{self, Pool};
 use crate::schedule::{Ending, Schedule, spawned_at};
@@ -300,10 +301,9 @@ impl On<'_> {
             Place::Foreign(spawner) => {
                 hooks::switch_point();
                 let slot = Arc::new(Slot::new());
-                let scheduler = Arc::clone(&slot) as Arc<dyn Schedule>;
+                let home = Home::other(Arc::clone(&slot) as Arc<dyn Schedule>);
                 // SAFETY: as the caller promises.
-                let (due, handle) =
-                    unsafe { JoinHandle::make(scheduler, goroutine, ending, identity) };
+                let (due, handle) = unsafe { JoinHandle::make(home, goroutine, ending, identity) };
                 due.enter();
                 // A refusal has dropped the task, which the handle tells.
                 let _ = spawner.spawn(Task::new(due, slot));

@@ -5,6 +5,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,6 +19,7 @@ use rendez_core::wait;
 
 use crate::body::Goroutine;
 use crate::error::JoinError;
+use crate::home::Home;
 use crate::own_thread::OwnThread;
 use crate::schedule::{Ending, Schedule, TaskResult, spawned_at};
 use crate::shared::Shared;
@@ -37,7 +39,7 @@ use crate::task::Task;
 /// assert_eq!(a.join().unwrap() + b.join().unwrap(), 3);
 /// ```
 pub struct JoinHandle<T> {
-    task: Task,
+    task: ManuallyDrop<Task>,
     // Gives a `T`, holds none.
     _result: PhantomData<fn() -> T>,
 }
@@ -67,9 +69,9 @@ impl<T: Send> JoinHandle<T> {
     {
         hooks::switch_point();
         let own = OwnThread::new(Arc::clone(shared));
-        let scheduler = Arc::clone(&own) as Arc<dyn Schedule>;
+        let home = Home::other(Arc::clone(&own) as Arc<dyn Schedule>);
         // SAFETY: nothing is borrowed.
-        let (due, handle) = unsafe { Self::make(scheduler, goroutine, (), identity) };
+        let (due, handle) = unsafe { Self::make(home, goroutine, (), identity) };
         shared.launch_alone(due, &own);
         handle
     }
@@ -90,9 +92,9 @@ impl<T: Send> JoinHandle<T> {
         E: Ending<T>,
     {
         hooks::switch_point();
-        let scheduler = Arc::clone(shared) as Arc<dyn Schedule>;
+        let home = Home::pool(shared);
         // SAFETY: as the caller promises.
-        let (due, handle) = unsafe { Self::make(scheduler, goroutine, ending, identity) };
+        let (due, handle) = unsafe { Self::make(home, goroutine, ending, identity) };
         shared.launch(due);
         handle
     }
@@ -103,7 +105,7 @@ impl<T: Send> JoinHandle<T> {
     ///
     /// What it borrows lives until `ending` has been dropped.
     pub(crate) unsafe fn make<M, G, E>(
-        scheduler: Arc<dyn Schedule>,
+        home: Home,
         goroutine: G,
         ending: E,
         identity: Identity,
@@ -117,9 +119,9 @@ impl<T: Send> JoinHandle<T> {
         let body = crate::trace::Traced::new(body, &identity);
         // SAFETY: as the caller promises. The result lives in the cell until the handle
         // takes or drops it; the handle's type keeps it from outliving what that borrows.
-        let (due, task) = unsafe { Task::new(body, ending, scheduler, identity) };
+        let (due, task) = unsafe { Task::new(body, ending, home, identity) };
         let handle = Self {
-            task,
+            task: ManuallyDrop::new(task),
             _result: PhantomData,
         };
         (due, handle)
@@ -226,7 +228,11 @@ impl<T> Future for JoinHandle<T> {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        self.task.detach();
+        if !self.task.leave() {
+            self.task.detach();
+            // SAFETY: it has not left, and is not used again.
+            unsafe { ManuallyDrop::drop(&mut self.task) };
+        }
     }
 }
 
@@ -312,7 +318,7 @@ where
 {
     let identity = spawned_at(Location::caller());
     // SAFETY: nothing is borrowed.
-    unsafe { JoinHandle::make(scheduler, goroutine, (), identity) }
+    unsafe { JoinHandle::make(Home::other(scheduler), goroutine, (), identity) }
 }
 
 impl<H, T> Sealed for Finished<H, T> {}

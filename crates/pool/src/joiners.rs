@@ -8,15 +8,71 @@
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::task::Waker;
 
 use rendez_core::case::Outcome;
-use rendez_core::queue::{Node, Registration};
+use rendez_core::queue::{Node, Queue, Registration};
+use rendez_core::shim::atomic::{AtomicPtr, Ordering};
+use rendez_core::shim::{Mutex, MutexGuard};
 use rendez_core::wake::{Wake, WakeList};
 
+use crate::cells;
 use crate::state::Word;
 use crate::task::Task;
+
+/// Those who wait for a goroutine's end in a queue, which is made for the first of them. The
+/// innermost lock of the pool.
+pub(crate) struct Joiners(
+    // Null: nobody has waited.
+    AtomicPtr<Mutex<Queue>>,
+);
+
+impl Joiners {
+    pub(crate) fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    fn get(&self) -> Option<&Mutex<Queue>> {
+        // ORDERING: Acquire pairs with the Release in `make`.
+        let queue = self.0.load(Ordering::Acquire);
+        // SAFETY: null, or made by `make` and there until our drop.
+        unsafe { queue.as_ref() }
+    }
+
+    #[cold]
+    fn make(&self) -> &Mutex<Queue> {
+        let made = cells::boxed(Mutex::new(Queue::new()));
+        let before = self.0.compare_exchange(
+            ptr::null_mut(),
+            made.as_ptr(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        let theirs = before.err().and_then(NonNull::new);
+        if theirs.is_some() {
+            // SAFETY: made above, and nobody's.
+            unsafe { cells::free(made) };
+        }
+        // SAFETY: as in `get`.
+        unsafe { theirs.unwrap_or(made).as_ref() }
+    }
+
+    /// Of a goroutine for whose end somebody may wait, or is about to.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.get().unwrap_or_else(|| self.make()).lock()
+    }
+}
+
+impl Drop for Joiners {
+    fn drop(&mut self) {
+        // ORDERING: the last owner of the cell drops it, and sees what others have done.
+        if let Some(queue) = NonNull::new(self.0.load(Ordering::Relaxed)) {
+            // SAFETY: made by `make`, and ours alone.
+            unsafe { cells::free(queue) };
+        }
+    }
+}
 
 impl Task {
     /// Has `waker` woken at the end, in place of the one before. False if that has come. Only
@@ -74,7 +130,11 @@ impl Task {
     #[inline]
     pub(crate) fn wake_awaiting(&self) {
         // SAFETY: the step to DONE has granted it to the runner.
-        Wake::Task(unsafe { self.read_awaiting() }).wake();
+        let waker = unsafe { self.read_awaiting() };
+        match Self::of_waker(waker) {
+            Ok(task) => task.wake_at_end(),
+            Err(waker) => Wake::Task(waker).wake(),
+        }
     }
 
     /// Moves the waker out.

@@ -32,6 +32,7 @@ mod dump;
 mod error;
 mod executor;
 mod foreign;
+mod home;
 mod join;
 mod joiners;
 mod limit;
@@ -100,7 +101,7 @@ pub mod __private {
     pub use crate::ordered::map;
     pub use crate::schedule::{Ending, Schedule, TaskResult, spawned_at};
     pub use crate::sleep::Sleep;
-    pub use crate::task::Task;
+    pub use crate::task::{Reporter, Task};
     pub use crate::watch::Watch;
 }
 

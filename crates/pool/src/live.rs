@@ -14,8 +14,10 @@
 //! - **SHUT**: the pool was shut down; a goroutine started after that is refused.
 //! - **UNHELD**: the last handle is gone. Its goroutines may still start others.
 //! - With either set, claims that end return at once. Whoever brings the claims to none then,
-//!   or sets a flag at none, lets the threads end. Counting and looking are one RMW, so no
-//!   goroutine slips in between; one that is given a claim in hand is counted already.
+//!   or sets the first flag at none, brings the pool **to its end**: its threads end, and it keeps
+//!   itself no more. Counting and looking are one RMW, so no goroutine slips in between; one that
+//!   is given a claim in hand is counted already. Whoever starts a goroutine after the end has
+//!   it keep itself **again**: so ends are one more than beginnings again, or as many.
 
 use rendez_core::shim::atomic::{AtomicU64, AtomicUsize, Ordering};
 use rendez_core::shim::thread;
@@ -75,24 +77,25 @@ impl Live {
         Self::default()
     }
 
-    /// A goroutine begins; `mine` is the account of the core the caller holds.
+    /// A goroutine begins; `mine` is the account of the core the caller holds. If the pool has
+    /// come to its end, `again` is called.
     #[inline]
-    pub fn begin(&self, mine: Option<&Account>) -> Begun {
+    pub fn begin(&self, mine: Option<&Account>, again: impl FnOnce()) -> Begun {
         if let Some(mine) = mine {
             let claims = mine.get();
             if claims > 0 && self.0.load(Ordering::Relaxed) & SHUT == 0 {
                 mine.set(claims - 1, 0);
                 return Begun::Counted;
             }
-            return self.begin_many(mine, claims);
+            return self.begin_many(mine, claims, again);
         }
-        begun(self.0.fetch_add(ONE, Ordering::Relaxed))
+        begun(self.0.fetch_add(ONE, Ordering::Relaxed), again)
     }
 
     #[cold]
-    fn begin_many(&self, mine: &Account, claims: u64) -> Begun {
+    fn begin_many(&self, mine: &Account, claims: u64, again: impl FnOnce()) -> Begun {
         if self.0.load(Ordering::Relaxed) & FLAGS != 0 {
-            return begun(self.0.fetch_add(ONE, Ordering::Relaxed));
+            return begun(self.0.fetch_add(ONE, Ordering::Relaxed), again);
         }
         mine.set(claims, MOVING);
         // ORDERING: Release pairs with the Acquire in `count`: who sees the word changed sees
@@ -101,10 +104,10 @@ impl Live {
             .0
             .fetch_add((1 + DOZEN as usize) * ONE, Ordering::Release);
         mine.set(claims + DOZEN, 0);
-        begun(before)
+        begun(before, again)
     }
 
-    /// A goroutine has ended. True if it was the last one, and the threads are to end.
+    /// A goroutine has ended. True if that brings the pool to its end.
     #[inline]
     #[must_use]
     pub fn end(&self, mine: Option<&Account>) -> bool {
@@ -144,16 +147,16 @@ impl Live {
         before / ONE == n && before & FLAGS != 0
     }
 
-    /// No goroutine is taken any more. True if none lives, and the threads are to end.
+    /// No goroutine is taken any more. True if that brings the pool to its end.
     #[must_use]
     pub fn shut(&self) -> bool {
-        self.0.fetch_or(SHUT, Ordering::AcqRel) / ONE == 0
+        self.0.fetch_or(SHUT, Ordering::AcqRel) == 0
     }
 
     /// Nobody outside can start one any more. True as [`shut`](Self::shut).
     #[must_use]
     pub fn let_go(&self) -> bool {
-        self.0.fetch_or(UNHELD, Ordering::AcqRel) / ONE == 0
+        self.0.fetch_or(UNHELD, Ordering::AcqRel) == 0
     }
 
     /// Whether it was shut.
@@ -198,7 +201,10 @@ impl Live {
     }
 }
 
-fn begun(before: usize) -> Begun {
+fn begun(before: usize, again: impl FnOnce()) -> Begun {
+    if before & FLAGS != 0 && before / ONE == 0 {
+        again();
+    }
     if before & SHUT == 0 {
         Begun::Counted
     } else {

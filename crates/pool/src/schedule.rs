@@ -25,6 +25,11 @@ pub trait Schedule: Send + Sync {
     fn schedule_here(&self, task: Task) -> Option<Task> {
         Some(task)
     }
+    /// As [`schedule_here`](Self::schedule_here), at the end of a goroutine that the calling
+    /// thread has run, which runs no other code before it takes the next.
+    fn schedule_at_end(&self, task: Task) -> Option<Task> {
+        self.schedule_here(task)
+    }
     /// A goroutine has come to its end; its result is published next.
     fn finished(&self);
     /// A goroutine panicked and nobody will join it.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rendez_core::countdown::{Countdown, Zero};
 use rendez_core::goroutine::{Goroutine as Identity, WaitKind};
-use rendez_core::shim::{Arc, OnceLock, Weak};
+use rendez_core::shim::{Arc, Mutex, OnceLock, Weak};
 use rendez_core::wait;
 
 use crate::core::{Core, Queues, RETIRE, SHARE};
@@ -60,12 +60,14 @@ pub(crate) struct Shared {
     no_thread: OnceLock<()>,
     // To be handed to new threads.
     this: Weak<Self>,
+    // Itself, while goroutines live or may be started: they do not count it. See `live`.
+    kept: Mutex<Vec<Arc<Self>>>,
 }
 
 impl Shared {
     /// Without workers yet: see [`resize`](Self::resize).
     pub(crate) fn new(config: Config, policy: Policy) -> Arc<Self> {
-        Arc::new_cyclic(|this| Self {
+        let shared = Arc::new_cyclic(|this| Self {
             queues: Queues::new(),
             sleep: Sleep::new(Vec::new()),
             crew: Crew::new(),
@@ -83,7 +85,21 @@ impl Shared {
             drained: Countdown::new(1, WaitKind::WaitGroup),
             no_thread: OnceLock::new(),
             this: this.clone(),
-        })
+            kept: Mutex::new(Vec::new()),
+        });
+        shared.keep();
+        shared
+    }
+
+    /// Itself, which somebody keeps.
+    pub(crate) fn this(&self) -> Arc<Self> {
+        self.this.upgrade().expect("somebody keeps it")
+    }
+
+    /// Keeps itself until [`drain`](Self::drain) is called once more.
+    #[cold]
+    fn keep(&self) {
+        self.kept.lock().push(self.this());
     }
 
     /// A core lies idle and there is work: wakes one.
@@ -176,7 +192,7 @@ impl Shared {
 
     /// Starts a goroutine, unless the pool takes none: then it ends at once, cancelled.
     pub(crate) fn launch(&self, task: Task) {
-        if worker::with_account(self, |mine| self.live.begin(mine)) == Begun::Refused {
+        if self.begin() == Begun::Refused {
             task.refuse();
             task.run(self);
         } else {
@@ -225,7 +241,7 @@ impl Shared {
 
     /// Starts a goroutine on a thread of its own.
     pub(crate) fn launch_alone(&self, task: Task, own: &Arc<OwnThread>) {
-        if worker::with_account(self, |mine| self.live.begin(mine)) == Begun::Refused {
+        if self.begin() == Begun::Refused {
             task.refuse();
             task.run(&**own);
             return;
@@ -276,7 +292,12 @@ impl Shared {
         metrics
     }
 
-    /// A goroutine has ended.
+    /// A goroutine begins.
+    fn begin(&self) -> Begun {
+        worker::with_account(self, |mine| self.live.begin(mine, || self.keep()))
+    }
+
+    /// A goroutine has ended; the caller keeps the pool.
     pub(crate) fn one_less(&self) {
         if worker::with_account(self, |mine| self.live.end(mine)) {
             self.drain();
@@ -321,11 +342,15 @@ impl Shared {
             .is_some()
     }
 
+    /// It has come to its end; the caller keeps it.
     #[cold]
     fn drain(&self) {
-        // More than one may come here, each after a count of zero: the first is enough.
+        // It may come to its end again: the first time is enough.
         let _ = self.drained.done();
         self.threads.close();
+        // Kept before what has ended now began.
+        let kept = self.kept.lock().pop();
+        debug_assert!(kept.is_some(), "a pool kept itself until its end");
     }
 
     pub(crate) fn n_live(&self) -> usize {

@@ -185,13 +185,21 @@ impl State {
     }
 
     /// The runner has stored the result. If the handle's waker was there it is the runner's.
-    pub(crate) fn complete(&self) -> Word {
-        // ORDERING: Acquire pairs with the Release in `set_awaited`, for the waker.
-        let ended = |word| Some((word ^ (RUNNING | DONE)) & !AWAITED);
+    /// If `leaves`, and the handle is there and nobody waits, the runner's reference goes too,
+    /// and `None` is given: the runner touches the cell no more.
+    pub(crate) fn complete(&self, leaves: bool) -> Option<Word> {
+        let leaves = |word| leaves && word & (AWAITED | WAITED | DETACHED) == 0;
+        // ORDERING: Acquire pairs with the Release in `set_awaited`, for the waker; Release also
+        // as in `unrefer`. The handle has a reference, so ours is not the last.
+        let ended = |word| {
+            let reference = if leaves(word) { REFERENCE } else { 0 };
+            Some(((word ^ (RUNNING | DONE)) & !AWAITED) - reference)
+        };
         let before = self
             .0
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, ended);
-        Word(before.unwrap_or_else(|word| word))
+        let before = before.unwrap_or_else(|word| word);
+        (!leaves(before)).then_some(Word(before))
     }
 
     /// The handle has put its waker there. False if the goroutine has ended: nobody will
@@ -259,6 +267,21 @@ impl State {
     /// Somebody is about to queue for the end.
     pub(crate) fn set_waited(&self) -> Word {
         Word(self.0.fetch_or(WAITED, Ordering::AcqRel))
+    }
+
+    /// The handle goes, and its reference with it. False if there is more to do: the goroutine
+    /// has ended, somebody is or was to be woken, or nobody else is left.
+    pub(crate) fn leave(&self) -> bool {
+        let word = self.0.load(Ordering::Relaxed);
+        let busy = word & (DONE | AWAITED | WAITED | DETACHED) != 0;
+        if busy || Word(word).n_references() == 1 {
+            return false;
+        }
+        let after = (word | DETACHED) - REFERENCE;
+        // ORDERING: Release as in `unrefer`.
+        self.0
+            .compare_exchange(word, after, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// The handle goes.

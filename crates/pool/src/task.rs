@@ -8,7 +8,7 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::body::Body;
 use crate::cell::{self, Header, Unheard};
 use crate::dump::Entry;
 use crate::error::Payload;
+use crate::home::Home;
 use crate::schedule::{Ending, Schedule, TaskResult};
 use crate::state::Word;
 
@@ -54,10 +55,10 @@ impl Task {
     pub(crate) unsafe fn new<B: Body, E: Ending<B::Output>>(
         body: B,
         ending: E,
-        scheduler: Arc<dyn Schedule>,
+        home: Home,
         identity: Identity,
     ) -> (Self, Self) {
-        let cell = cell::make(body, ending, scheduler, identity);
+        let cell = cell::make(body, ending, home, identity);
         (Self(cell), Self(cell))
     }
 
@@ -133,23 +134,45 @@ impl Task {
     /// Makes it due to run.
     fn wake(&self) {
         if self.header().state.wake() {
-            self.header().scheduler.schedule(self.clone());
+            self.clone().schedule();
         }
     }
 
     /// As [`wake`](Self::wake); the queue is given the caller's reference where that can be.
     #[inline]
     fn wake_owned(self) {
-        if !self.header().state.wake() {
-            return;
+        if self.header().state.wake() {
+            self.schedule();
         }
-        // Once it is queued, the goroutine may run to its end and its cell be freed, and the
-        // scheduler with it, while that still looks whom to tell.
-        let scheduler: *const dyn Schedule = &*self.header().scheduler;
-        // SAFETY: the cell keeps its scheduler, and we the cell; or this thread holds it.
-        if let Some(task) = unsafe { &*scheduler }.schedule_here(self) {
-            let kept = task.clone();
-            kept.header().scheduler.schedule(task);
+    }
+
+    /// Wakes it, at the end of another goroutine, after which the caller runs no code but its
+    /// scheduler's.
+    #[inline]
+    pub(crate) fn wake_at_end(self) {
+        if self.header().state.wake() {
+            self.schedule_by(|scheduler, task| scheduler.schedule_at_end(task));
+        }
+    }
+
+    /// Queues it; the caller has made it due to run.
+    #[inline]
+    fn schedule(self) {
+        self.schedule_by(|scheduler, task| scheduler.schedule_here(task));
+    }
+
+    #[inline]
+    fn schedule_by(self, here: impl FnOnce(&dyn Schedule, Self) -> Option<Self>) {
+        // Once it is queued the goroutine may run to its end, and its cell and its scheduler be
+        // freed, while that still looks whom to tell.
+        // SAFETY: it ends only after it was queued; by then this thread has said that it holds
+        // the scheduler, or that it has not queued it.
+        let scheduler = ptr::from_ref(unsafe { self.header().home.get() });
+        // SAFETY: as above.
+        if let Some(task) = here(unsafe { &*scheduler }, self) {
+            // SAFETY: as above.
+            let kept = unsafe { task.header().home.keep() };
+            kept.schedule(task);
         }
     }
 
@@ -167,7 +190,7 @@ impl Task {
     /// Drops a future at its next turn; a closure that has begun is left alone.
     pub(crate) fn cancel(&self) {
         if self.header().state.cancel() {
-            self.header().scheduler.schedule(self.clone());
+            self.clone().schedule();
         }
     }
 
@@ -206,6 +229,13 @@ impl Task {
         self.header().state.take_granted() || self.header().state.take_last()
     }
 
+    /// The handle goes, and this, its reference, with it. False if it has to
+    /// [detach](Self::detach).
+    #[inline]
+    pub(crate) fn leave(&self) -> bool {
+        self.header().state.leave()
+    }
+
     /// The handle goes: nobody will join. A panic that nobody will hear of is told.
     pub(crate) fn detach(&self) {
         let state = &self.header().state;
@@ -230,7 +260,7 @@ impl Task {
         if ours {
             // SAFETY: TAKEN was set by us, or for one who does not come.
             if let Some(unheard) = unsafe { (self.header().vtable.discard)(self.0) } {
-                unheard.tell(self);
+                unheard.tell(self.identity());
             }
         }
     }
@@ -243,15 +273,36 @@ impl Task {
         })?
     }
 
-    /// Reports a panic of this goroutine that nobody will join.
-    pub fn report(&self, payload: Payload) {
-        let header = self.header();
-        let report = AssertUnwindSafe(|| {
-            header.scheduler.unclaimed_panic(&header.identity, payload);
-        });
-        if let Err(payload) = catch_unwind(report) {
-            drop_quietly(payload);
+    /// What reports a panic of this goroutine that nobody will join, now or later. The goroutine
+    /// has not ended: an ending is settled.
+    pub fn reporter(&self) -> Reporter {
+        Reporter {
+            // SAFETY: it has not ended, nor does it before its ending is settled.
+            scheduler: unsafe { self.header().home.keep() },
+            task: self.clone(),
         }
+    }
+}
+
+/// Reports a goroutine's panic.
+#[allow(missing_debug_implementations)]
+pub struct Reporter {
+    task: Task,
+    scheduler: Arc<dyn Schedule>,
+}
+
+impl Reporter {
+    /// Reports it.
+    pub fn report(self, payload: Payload) {
+        report(&*self.scheduler, self.task.identity(), payload);
+    }
+}
+
+/// Reports a panic that nobody will join.
+pub(crate) fn report(scheduler: &dyn Schedule, identity: &Identity, payload: Payload) {
+    let report = AssertUnwindSafe(|| scheduler.unclaimed_panic(identity, payload));
+    if let Err(payload) = catch_unwind(report) {
+        drop_quietly(payload);
     }
 }
 
@@ -276,6 +327,17 @@ impl fmt::Debug for Task {
         f.debug_struct("Task")
             .field("identity", self.identity())
             .finish_non_exhaustive()
+    }
+}
+
+impl Task {
+    /// The goroutine that a waker wakes, with the waker's reference, if it is one of ours.
+    pub(crate) fn of_waker(waker: Waker) -> Result<Self, Waker> {
+        if !ptr::eq(waker.vtable(), &WAKER) {
+            return Err(waker);
+        }
+        let waker = ManuallyDrop::new(waker);
+        Ok(ManuallyDrop::into_inner(borrow(waker.data())))
     }
 }
 

@@ -11,11 +11,12 @@
 //! - `Worker::core` is `None` while the thread sleeps in a primitive, so a queue always
 //!   belongs to a thread that can run it, or to nobody and is empty. The monitor sees to the
 //!   queue of one that is stuck elsewhere.
-//! - A core shows an odd turn exactly while its holder runs a goroutine, and the pool is
-//!   watched while any does.
+//! - A core shows an odd turn exactly while its holder runs goroutines, another for each, and
+//!   the pool is watched while any does.
+#![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::ptr;
 use std::time::{Duration, Instant};
 
 use rendez_core::goroutine::{self, Glimpse, coarse};
@@ -47,53 +48,50 @@ struct Worker {
 }
 
 std::thread_local! {
-    static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
+    // Null, or the worker on this thread's stack: see `as_worker`. A pointer, which needs no
+    // drop, is there at once and as long as the thread.
+    static WORKER: Cell<*const Worker> = const { Cell::new(ptr::null()) };
 }
 
-fn worker() -> Option<Rc<Worker>> {
-    WORKER.try_with(|w| w.borrow().clone()).ok().flatten()
+/// Runs `f` with the worker of this thread, if it is one.
+#[inline]
+fn with_worker<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
+    let worker = WORKER.try_with(Cell::get).unwrap_or(ptr::null());
+    // SAFETY: set while the worker lives, further up this thread's stack.
+    f(unsafe { worker.as_ref() })
+}
+
+/// As [`with_worker`], if it is one of `shared`'s.
+#[inline]
+fn with_worker_of<R>(shared: &Shared, f: impl FnOnce(Option<&Worker>) -> R) -> R {
+    with_worker(|worker| f(worker.filter(|w| ptr::eq(&*w.shared, shared))))
 }
 
 /// The pool whose thread this is.
 pub(crate) fn pool() -> Option<Arc<Shared>> {
-    WORKER
-        .try_with(|w| w.borrow().as_ref().map(|w| Arc::clone(&w.shared)))
-        .ok()
-        .flatten()
+    with_pool(|pool| pool.map(Arc::clone))
 }
 
 /// Runs `f` with the pool whose thread this is, if it is one.
 #[inline]
 pub(crate) fn with_pool<R>(f: impl FnOnce(Option<&Arc<Shared>>) -> R) -> R {
-    // A count of the worker, not of the pool: it is this thread's alone.
-    let worker = worker();
-    f(worker.as_ref().map(|w| &w.shared))
+    with_worker(|worker| f(worker.map(|w| &w.shared)))
 }
 
 /// Whether this is a thread of that pool.
 pub(crate) fn is_of(shared: &Shared) -> bool {
-    WORKER
-        .try_with(|w| {
-            w.borrow()
-                .as_ref()
-                .is_some_and(|w| std::ptr::eq(&*w.shared, shared))
-        })
-        .unwrap_or(false)
+    with_worker_of(shared, |worker| worker.is_some())
 }
 
 /// Runs `f` with the account of the core the calling thread holds, if it is one of
 /// `shared`'s.
 #[inline]
-pub(crate) fn with_account<R>(shared: &Shared, f: impl Fn(Option<&Account>) -> R) -> R {
-    let mine = WORKER.try_with(|worker| {
-        let worker = worker.borrow();
-        let worker = worker
-            .as_ref()
-            .filter(|w| std::ptr::eq(&*w.shared, shared))?;
-        let core = worker.core.borrow();
-        Some(f(Some(&core.as_ref()?.seen.account)))
-    });
-    mine.ok().flatten().unwrap_or_else(|| f(None))
+pub(crate) fn with_account<R>(shared: &Shared, f: impl FnOnce(Option<&Account>) -> R) -> R {
+    with_worker_of(shared, |worker| {
+        let core = worker.map(|worker| worker.core.borrow());
+        let core = core.as_ref().and_then(|core| core.as_ref());
+        f(core.map(|core| &core.seen.account))
+    })
 }
 
 /// What became of a goroutine pushed to the calling thread's own queue.
@@ -115,6 +113,8 @@ pub(crate) enum Why {
     Woken,
     /// It was woken while it ran.
     Again,
+    /// It was woken by the end of a goroutine, which the calling thread may have run.
+    AtEnd,
 }
 
 /// Pushes a goroutine to the queue of the core the calling thread holds, if it is one of
@@ -135,43 +135,42 @@ pub(crate) fn push(shared: &Shared, task: Task, why: Why) -> Pushed {
 /// As [`push`], but for what a thread without a core of that pool has to count.
 #[inline]
 fn push_here(shared: &Shared, task: Task, why: Why) -> Pushed {
-    let mut task = Some(task);
-    let pushed = WORKER.try_with(|worker| {
-        let worker = worker.borrow();
-        let worker = worker
-            .as_ref()
-            .filter(|w| std::ptr::eq(&*w.shared, shared))?;
+    with_worker_of(shared, |worker| {
+        let Some(worker) = worker else {
+            return Pushed::NotHere(task);
+        };
         let mut core = worker.core.borrow_mut();
-        let core = core.as_mut()?;
-        let task = task.take()?;
+        let Some(core) = core.as_mut() else {
+            return Pushed::NotHere(task);
+        };
         if why == Why::New {
             core.seen.stats.spawned(Writers::One);
         }
         if core.samples() {
             task.set_due(shared.clock());
         }
+        let has_ended = !is_polling();
         let behind = match why {
             Why::Again => true,
-            _ if is_polling() => worker.in_closure.get(),
             // By a goroutine that has ended: it may have been one of many that somebody
             // waits for, who would be woken and wait again for each.
-            _ => core.has_work(),
+            _ if has_ended => core.has_work(),
+            _ => worker.in_closure.get(),
         };
         if behind {
             core.push_back(task);
-            return Some(Pushed::Stealable);
+            return Pushed::Stealable;
         }
-        Some(if core.push_next(task) {
+        if has_ended && why == Why::AtEnd {
+            core.push_after(task);
+            return Pushed::Next;
+        }
+        if core.push_next(task) {
             Pushed::Stealable
         } else {
             Pushed::Next
-        })
-    });
-    match (pushed, task) {
-        (Ok(Some(pushed)), _) => pushed,
-        (_, Some(task)) => Pushed::NotHere(task),
-        (_, None) => unreachable!("a goroutine that was not pushed is still here"),
-    }
+        }
+    })
 }
 
 /// Whether to measure the latency of a goroutine that a thread without a core queues.
@@ -202,7 +201,10 @@ pub(crate) fn main(shared: Arc<Shared>, core: Box<Core>) {
 /// A pool's thread that never holds a core: `f` is given what runs a goroutine on it.
 pub(crate) fn without_core(shared: &Arc<Shared>, f: impl FnOnce(&dyn Fn(Task, &dyn Schedule))) {
     as_worker(Arc::clone(shared), false, |worker| {
-        f(&|task, scheduler| worker.run_one(task, scheduler));
+        f(&|task, scheduler| {
+            worker.run_one(task, scheduler);
+            worker.glimpse.hide();
+        });
     });
 }
 
@@ -214,20 +216,28 @@ fn as_worker(shared: Arc<Shared>, is_counted: bool, f: impl FnOnce(&Worker)) {
             self.0.threads.ended();
         }
     }
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            let _ = WORKER.try_with(|w| w.set(ptr::null()));
+        }
+    }
     let ended = Ended(Arc::clone(&shared));
     hooks::set_scheduler(Some(Arc::new(Hook)));
-    let worker = Rc::new(Worker {
+    let worker = Worker {
         glimpse: shared.glimpses.add(),
         is_counted,
         shared,
         core: RefCell::new(None),
         in_closure: Cell::new(false),
         number: os::thread_number(),
-    });
-    let _ = WORKER.try_with(|w| w.replace(Some(Rc::clone(&worker))));
+    };
+    // Dropped before the worker, however `f` ends.
+    let leave = Leave;
+    let _ = WORKER.try_with(|w| w.set(&raw const worker));
     coarse::tick();
     f(&worker);
-    let _ = WORKER.try_with(|w| w.take());
+    drop(leave);
     hooks::set_scheduler(None);
     worker.shared.glimpses.remove(&worker.glimpse);
     drop(worker);
@@ -242,7 +252,8 @@ impl Worker {
         coarse::tick();
     }
 
-    /// Runs one goroutine, or its next stretch.
+    /// Runs one goroutine, or its next stretch. The thread shows it until it shows another, or
+    /// the caller hides it.
     fn run_one(&self, task: Task, scheduler: &dyn Schedule) {
         let identity = task.identity();
         if let Some((kind, waited)) = identity.end_wait() {
@@ -252,12 +263,11 @@ impl Worker {
             self.count(|stats, by| stats.latency(late, by));
         }
         self.glimpse.show(identity);
-        self.in_closure.set(task.is_closure());
-        let was_closure = self.in_closure.get();
+        let is_closure = task.is_closure();
+        self.in_closure.set(is_closure);
         task.run(scheduler);
-        self.in_closure.set(false);
-        self.glimpse.hide();
-        if was_closure {
+        if is_closure {
+            self.in_closure.set(false);
             self.make_room();
         }
     }
@@ -287,21 +297,21 @@ impl Worker {
                     self.shared.begin_watch();
                 }
                 self.run_one(task, &*self.shared);
-                let Some(mut core) = self.core.take() else {
-                    // It blocked, and its core has gone on without us.
-                    let Some(core) = self.shared.sleep.take() else {
-                        return;
-                    };
-                    self.hold(core);
-                    unwatched = true;
+                if self.goes_on() {
                     continue;
-                };
-                core.end_turn();
-                if core.seen.is_asked(RETIRE) {
+                }
+                self.glimpse.hide();
+                if let Some(mut core) = self.core.take() {
+                    core.end_turn();
                     self.shared.retire(core);
                     return;
                 }
-                self.core.replace(Some(core));
+                // It blocked, and its core has gone on without us.
+                let Some(core) = self.shared.sleep.take() else {
+                    return;
+                };
+                self.hold(core);
+                unwatched = true;
             }
             let core = self.core.take().expect("the loop above ends with a core");
             if !self.idle(core) {
@@ -309,6 +319,13 @@ impl Worker {
             }
             unwatched = true;
         }
+    }
+
+    /// Whether it holds its core still, and was not asked to put it out of service.
+    fn goes_on(&self) -> bool {
+        let core = self.core.borrow();
+        core.as_ref()
+            .is_some_and(|core| !core.seen.is_asked(RETIRE))
     }
 
     /// Lets the core go idle. Returns whether it was given back, since there is work.
@@ -338,7 +355,11 @@ impl Worker {
         let shared = &self.shared;
         let mut guard = self.core.borrow_mut();
         let core = guard.as_mut()?;
-        let task = core.pop(&shared.queues).or_else(|| search(core, shared))?;
+        let task = core.pop(&shared.queues).or_else(|| {
+            core.end_turn();
+            self.glimpse.hide();
+            search(core, shared)
+        })?;
         core.begin_turn();
         if std::mem::take(&mut core.searching) {
             drop(guard);
@@ -399,58 +420,67 @@ std::thread_local! {
 
 impl hooks::Scheduler for Hook {
     fn before_block(&self) {
-        let Some(worker) = worker() else { return };
+        with_worker(|worker| worker.map(Worker::before_block));
+    }
+
+    fn after_block(&self) {
+        with_worker(|worker| worker.map(Worker::after_block));
+    }
+
+    fn may_linger(&self) -> bool {
+        // A thread without a core is one too many as it is.
+        with_worker(|worker| {
+            worker.is_none_or(|worker| {
+                let core = worker.core.borrow();
+                let core = core.as_ref();
+                core.is_some_and(|core| !core.has_work() && !worker.shared.queues.has_shared())
+            })
+        })
+    }
+}
+
+impl Worker {
+    fn before_block(&self) {
         enter_running();
-        if worker.in_closure.get() {
-            worker.make_room();
+        if self.in_closure.get() {
+            self.make_room();
         }
-        worker.glimpse.set_blocked(true);
+        self.glimpse.set_blocked(true);
         let _ = ASLEEP_SINCE.try_with(|since| since.set(Some(Instant::now())));
-        let Some(mut core) = worker.core.take() else {
+        let Some(mut core) = self.core.take() else {
             return;
         };
         core.end_turn();
         if core.seen.is_asked(RETIRE) {
-            worker.shared.retire(core);
+            self.shared.retire(core);
         } else if core.has_work() {
-            worker.shared.start(core, false);
-        } else if worker.idle(core) {
-            let core = worker.core.take().expect("given back");
-            worker.shared.start(core, true);
+            self.shared.start(core, false);
+        } else if self.idle(core) {
+            let core = self.core.take().expect("given back");
+            self.shared.start(core, true);
         }
     }
 
     fn after_block(&self) {
-        let Some(worker) = worker() else { return };
-        worker.glimpse.set_blocked(false);
-        if worker.in_closure.get() && worker.is_counted {
-            worker.shared.take_room();
+        self.glimpse.set_blocked(false);
+        if self.in_closure.get() && self.is_counted {
+            self.shared.take_room();
         }
         let since = ASLEEP_SINCE.try_with(Cell::take).ok().flatten();
         let site = goroutine::with_running(goroutine::Goroutine::wait_site).flatten();
         if let (Some(since), Some(site)) = (since, site) {
             let waited = since.elapsed();
-            let stats = &worker.shared.stats;
-            stats.waited(site.kind, waited, Writers::Many);
+            self.shared.stats.waited(site.kind, waited, Writers::Many);
         }
-        if worker.core.borrow().is_some() {
+        if self.core.borrow().is_some() {
             return;
         }
-        let Some(mut core) = worker.shared.sleep.take() else {
+        let Some(mut core) = self.shared.sleep.take() else {
             return;
         };
         core.begin_turn();
-        worker.hold(core);
-        worker.shared.begin_watch();
-    }
-
-    fn may_linger(&self) -> bool {
-        // A thread without a core is one too many as it is.
-        worker().is_none_or(|worker| {
-            let core = worker.core.borrow();
-            let core = core.as_ref();
-            core.is_some_and(|core| !core.has_work() && !worker.shared.queues.has_shared())
-        })
+        self.hold(core);
+        self.shared.begin_watch();
     }
 }
 
@@ -468,15 +498,11 @@ impl Schedule for Shared {
     }
 
     fn schedule_here(&self, task: Task) -> Option<Task> {
-        // A worker holds its pool.
-        match push_here(self, task, Why::Woken) {
-            Pushed::Next => None,
-            Pushed::Stealable => {
-                self.work_came();
-                None
-            }
-            Pushed::NotHere(task) => Some(task),
-        }
+        self.queue_here(task, Why::Woken)
+    }
+
+    fn schedule_at_end(&self, task: Task) -> Option<Task> {
+        self.queue_here(task, Why::AtEnd)
     }
 
     fn finished(&self) {
@@ -497,6 +523,19 @@ impl Schedule for Shared {
 }
 
 impl Shared {
+    /// Puts a goroutine that is due to run into the queue of the core the calling thread holds,
+    /// which keeps the pool; gives it back if that holds none.
+    fn queue_here(&self, task: Task, why: Why) -> Option<Task> {
+        match push_here(self, task, why) {
+            Pushed::Next => None,
+            Pushed::Stealable => {
+                self.work_came();
+                None
+            }
+            Pushed::NotHere(task) => Some(task),
+        }
+    }
+
     /// Puts a goroutine that is due to run into a queue.
     pub(crate) fn queue(&self, task: Task, why: Why) {
         match push(self, task, why) {

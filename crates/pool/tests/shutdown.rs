@@ -4,7 +4,9 @@
 mod common;
 
 use std::io::ErrorKind;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use common::{pool, until, within_a_minute};
@@ -96,6 +98,70 @@ fn a_dropped_pool_finishes_its_work_and_its_threads_end() {
         }));
         drop(pool);
         assert_eq!(rx.recv(), Ok(1));
+    });
+}
+
+/// A pool that counts panics of which nobody hears, and what goes away with it.
+fn counting() -> (Pool, Arc<AtomicUsize>, Weak<()>) {
+    let n_panics = Arc::new(AtomicUsize::new(0));
+    let mark = Arc::new(());
+    let (n, weak) = (Arc::clone(&n_panics), Arc::downgrade(&mark));
+    let pool = Pool::builder()
+        .workers(1)
+        .keep_alive(Duration::from_millis(1))
+        .on_panic(move |_, _| {
+            let _mark = &mark;
+            n.fetch_add(1, Ordering::Relaxed);
+        })
+        .build();
+    (pool.unwrap(), n_panics, weak)
+}
+
+#[test]
+fn a_pool_goes_when_its_goroutines_have_ended_whoever_keeps_their_handles() {
+    within_a_minute(|| {
+        let (pool, n_panics, mark) = counting();
+        let [five, unheard, heard] = [0, 1, 2].map(|i| {
+            pool.go(move || match i {
+                0 => 5,
+                _ => resume_unwind(Box::new("told to")),
+            })
+        });
+        until(|| pool.num_goroutines() == 0);
+        drop(pool);
+        drop(unheard);
+        assert_eq!(n_panics.load(Ordering::Relaxed), 1);
+        assert!(matches!(heard.join(), Err(JoinError::Panicked(_))));
+        until(|| mark.strong_count() == 0);
+        assert_eq!(five.join().unwrap(), 5);
+    });
+}
+
+#[test]
+fn a_goroutine_that_waits_keeps_its_pool_without_a_thread() {
+    within_a_minute(|| {
+        let (pool, _, mark) = counting();
+        let (tx, rx) = bounded(0);
+        let waits = pool.go(async move { rx.recv_async().await });
+        until(|| pool.metrics().waiting == 1 && pool.num_threads() == 0);
+        drop(pool);
+        assert_eq!(mark.strong_count(), 1);
+        tx.send(7).unwrap();
+        assert_eq!(waits.join().unwrap(), Ok(7));
+        until(|| mark.strong_count() == 0);
+    });
+}
+
+#[test]
+fn a_pool_that_was_shut_down_and_refuses_goroutines_goes_as_any_other() {
+    within_a_minute(|| {
+        let (pool, _, mark) = counting();
+        pool.shutdown();
+        for _ in 0..3 {
+            assert!(matches!(pool.go(|| ()).join(), Err(JoinError::Cancelled)));
+        }
+        drop(pool);
+        until(|| mark.strong_count() == 0);
     });
 }
 

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use rendez_core::shim::atomic::{AtomicUsize, Ordering};
-use rendez_core::shim::{model, thread};
+use rendez_core::shim::{Mutex, model, thread};
 use rendez_pool::__private::{Account, Begun, Live};
 
 struct Pool {
     live: Live,
     accounts: [Account; 2],
-    n_drained: AtomicUsize,
+    /// How often it is kept, by itself.
+    n_kept: Mutex<usize>,
 }
 
 impl Pool {
@@ -18,12 +18,13 @@ impl Pool {
         Arc::new(Self {
             live: Live::new(),
             accounts: [Account::default(), Account::default()],
-            n_drained: AtomicUsize::new(0),
+            n_kept: Mutex::new(1),
         })
     }
 
     fn begin(&self, core: Option<usize>) -> Begun {
-        self.live.begin(core.map(|i| &self.accounts[i]))
+        let again = || *self.n_kept.lock() += 1;
+        self.live.begin(core.map(|i| &self.accounts[i]), again)
     }
 
     fn end(&self, core: Option<usize>) {
@@ -36,15 +37,15 @@ impl Pool {
 
     fn drained(&self, yes: bool) {
         if yes {
-            self.n_drained.fetch_add(1, Ordering::Relaxed);
+            // Kept before what has ended now began.
+            *self.n_kept.lock() -= 1;
         }
     }
 
     /// As all cores lie idle.
     fn check(&self, n_live: usize, drained: bool) {
         assert_eq!(self.live.count(|| self.accounts.iter()), n_live);
-        let n_drained = self.n_drained.load(Ordering::Relaxed);
-        assert_eq!(n_drained > 0, drained, "{n_drained}");
+        assert_eq!(*self.n_kept.lock(), usize::from(!drained));
     }
 }
 
@@ -109,5 +110,25 @@ fn a_count_does_not_see_claims_on_their_way_into_an_account() {
         assert!(n <= 1, "{n}");
         pool.settle(0);
         pool.check(1, false);
+    });
+}
+
+#[test]
+fn a_pool_keeps_itself_again_for_goroutines_that_come_after_its_end() {
+    model("live: begin and end of two after the end", || {
+        let pool = Pool::new();
+        pool.drained(pool.live.let_go());
+        let theirs = Arc::clone(&pool);
+        let other = thread::spawn(move || {
+            let _ = theirs.begin(None);
+            theirs.end(Some(0));
+            theirs.settle(0);
+        });
+        let _ = pool.begin(Some(1));
+        pool.end(None);
+        pool.drained(pool.live.shut());
+        other.join().unwrap();
+        pool.settle(1);
+        pool.check(0, true);
     });
 }
