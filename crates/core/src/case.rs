@@ -141,6 +141,7 @@ macro_rules! case_of {
             let $this = self;
             $case.try_now()
         }
+        #[inline(always)]
         fn enqueue(&self, reg: &$crate::queue::Registration<'_>) {
             let $this = self;
             $case.enqueue(reg);

@@ -376,7 +376,8 @@ pub fn parked_otherwise(kind: WaitKind, location: &'static Location<'static>) {
 
 /// What others see of who runs on a thread. Its thread writes it with plain stores.
 ///
-/// Invariant: `turn` is odd while the rest is written, and changes with it.
+/// Invariant: `turn` is odd while the rest is written, and changes with it; but that nobody runs
+/// here is an id of zero, whatever the rest says.
 #[derive(Debug, Default)]
 pub struct Glimpse {
     turn: AtomicU64,
@@ -389,21 +390,17 @@ impl Glimpse {
     /// `goroutine` runs here now.
     pub fn show(&self, goroutine: &Goroutine) {
         let place = goroutine.spawned_at.map_or(ptr::null(), ptr::from_ref);
-        self.write(goroutine.id, place);
+        let turn = self.turn.load(Ordering::Relaxed);
+        self.turn.store(turn + 1, Ordering::Relaxed);
+        // ORDERING: Release, so that who reads one of these sees `turn` odd or later.
+        self.id.store(goroutine.id, Ordering::Release);
+        self.spawned_at.store(place.cast_mut(), Ordering::Release);
+        self.turn.store(turn + 2, Ordering::Release);
     }
 
     /// Nobody runs here any more.
     pub fn hide(&self) {
-        self.write(0, ptr::null());
-    }
-
-    fn write(&self, id: u64, place: *const Location<'static>) {
-        let turn = self.turn.load(Ordering::Relaxed);
-        self.turn.store(turn + 1, Ordering::Relaxed);
-        // ORDERING: Release, so that who reads one of these sees `turn` odd or later.
-        self.id.store(id, Ordering::Release);
-        self.spawned_at.store(place.cast_mut(), Ordering::Release);
-        self.turn.store(turn + 2, Ordering::Release);
+        self.id.store(0, Ordering::Relaxed);
     }
 
     /// Whether the thread sleeps in one of our primitives.

@@ -23,7 +23,7 @@ use std::ptr::{self, NonNull};
 use crate::case::Outcome;
 use crate::shim::UnsafeCell;
 use crate::waiter::{Pairing, Taken, Unpaired, Waiter, claim_both};
-use crate::wake::WakeList;
+use crate::wake::{Wake, WakeList};
 
 /// A place in a queue.
 pub struct Node {
@@ -181,17 +181,28 @@ pub struct Claimed {
 
 impl Claimed {
     /// What its owner queued it with: a place for the value, or null.
+    #[inline]
     pub fn payload(&self) -> *const () {
         self.payload
     }
 
     /// Writes the outcome, lets the owner go, and collects its wake.
+    #[inline]
     pub fn complete(self, outcome: Outcome, wakes: &mut WakeList) {
+        if let Some(wake) = self.complete_one(outcome) {
+            wakes.push(wake);
+        }
+    }
+
+    /// As [`complete`](Self::complete), for a caller who wakes nobody else.
+    #[inline]
+    #[must_use = "the owner sleeps until it is woken"]
+    pub fn complete_one(self, outcome: Outcome) -> Option<Wake> {
         // SAFETY: the waiter is CLAIMED and not yet published, so its owner has neither
         // freed the node nor itself.
         unsafe {
             self.node.as_ref().set_outcome(outcome);
-            self.waiter.as_ref().publish(wakes);
+            self.waiter.as_ref().publish()
         }
     }
 }
@@ -258,6 +269,7 @@ impl Queue {
     }
 
     /// Queues the registering waiter at the end, with `payload` for whoever serves it.
+    #[inline(always)]
     pub fn push(&mut self, reg: &Registration<'_>, payload: *const ()) {
         self.link(reg, payload, false);
     }
@@ -267,6 +279,7 @@ impl Queue {
         self.link(reg, payload, true);
     }
 
+    #[inline(always)]
     fn link(&mut self, reg: &Registration<'_>, payload: *const (), reserved: bool) {
         let node = NonNull::from(reg.node);
         reg.node.edit(|l| {
@@ -323,13 +336,41 @@ impl Queue {
     /// Wins the first waiter that can be served.
     #[inline]
     pub fn claim(&mut self) -> Option<Claimed> {
-        if self.has_open() {
-            self.claim_first()
-        } else {
-            None
+        if !self.has_open() {
+            return None;
         }
+        self.claim_at_once(|_| true).or_else(|| self.claim_first())
     }
 
+    /// Wins the first of all, if its payload is `wanted` and nothing is in the way: nearly
+    /// always that is the first that can be served. Nothing has changed if it fails.
+    #[inline(always)]
+    pub fn claim_at_once(&mut self, wanted: impl Fn(*const ()) -> bool) -> Option<Claimed> {
+        let head = self.head?;
+        // SAFETY: linked nodes live.
+        let node = unsafe { head.as_ref() };
+        let links = node.get();
+        // SAFETY: the node is linked, so its owner has not left.
+        let waiter = unsafe { &*links.waiter };
+        if links.reserved || !wanted(links.payload) || !waiter.claim_open(links.arm as usize) {
+            return None;
+        }
+        self.head = links.next;
+        match links.next {
+            // SAFETY: as above; its links are ours under the lock.
+            Some(next) => unsafe { next.as_ref() }.edit(|l| l.prev = None),
+            None => self.tail = None,
+        }
+        node.edit(|l| l.linked = false);
+        self.len -= 1;
+        Some(Claimed {
+            node: head,
+            waiter: NonNull::from(waiter),
+            payload: links.payload,
+        })
+    }
+
+    #[inline(never)]
     fn claim_first(&mut self) -> Option<Claimed> {
         self.find(false, |waiter, arm, _| match waiter.claim(arm) {
             Ok(()) => Step::Take,
@@ -474,10 +515,17 @@ impl Queue {
 
     /// Wins the first waiter that can be served if its payload is `wanted`; whoever is
     /// behind it is not overtaken by looking further.
+    #[inline]
     pub fn claim_first_if(&mut self, wanted: impl Fn(*const ()) -> bool) -> Option<Claimed> {
         if !self.has_open() {
             return None;
         }
+        self.claim_at_once(&wanted)
+            .or_else(|| self.find_first_if(wanted))
+    }
+
+    #[inline(never)]
+    fn find_first_if(&mut self, wanted: impl Fn(*const ()) -> bool) -> Option<Claimed> {
         self.find(false, |waiter, arm, payload| {
             let won = if wanted(payload) {
                 waiter.claim(arm)

@@ -166,12 +166,18 @@ impl<'a, A: Arms + ?Sized> Queued<'a, A> {
     }
 
     /// Queues on every arm, or until one wins.
-    #[inline]
+    #[inline(always)]
     fn enqueue(&self, start: usize) -> Option<usize> {
-        from(start, self.arms.len(), |i| {
-            self.arms.arm(i).enqueue(&self.registration(i));
-            self.waiter.ready()
-        })
+        match self.arms.len() {
+            1 => self.enqueue_on(0),
+            n => from(start, n, |i| self.enqueue_on(i)),
+        }
+    }
+
+    #[inline(always)]
+    fn enqueue_on(&self, arm: usize) -> Option<usize> {
+        self.arms.arm(arm).enqueue(&self.registration(arm));
+        self.waiter.ready()
     }
 
     /// Looks again at every arm (`all`), or at those whose deadline has passed.

@@ -81,6 +81,7 @@ enum ToWake {
 }
 
 impl ToWake {
+    #[inline]
     fn take(&mut self) -> Option<Wake> {
         match std::mem::replace(self, Self::Nobody) {
             Self::Sleeper(wake) => Some(wake),
@@ -234,10 +235,23 @@ impl Waiter {
     }
 
     /// The arm that won, once its outcome is visible. Waits out a claim under way.
+    #[inline]
     pub fn ready(&self) -> Option<usize> {
+        // ORDERING: Acquire pairs with the Release in `publish`.
+        let word = self.word.load(Ordering::Acquire);
+        match word & PHASE {
+            READY => Some(word >> ARM),
+            CLAIMED => self.ready_soon(),
+            _ => None,
+        }
+    }
+
+    /// As [`ready`](Self::ready), during a claim.
+    #[cold]
+    fn ready_soon(&self) -> Option<usize> {
         let mut turns = 0;
         loop {
-            // ORDERING: Acquire pairs with the Release in `publish`.
+            // ORDERING: as in `ready`.
             let word = self.word.load(Ordering::Acquire);
             match word & PHASE {
                 READY => return Some(word >> ARM),
@@ -245,6 +259,13 @@ impl Waiter {
                 _ => return None,
             }
         }
+    }
+
+    /// Whether `arm` has won, and its outcome is visible.
+    #[inline]
+    pub(crate) fn is_won_by(&self, arm: usize) -> bool {
+        // ORDERING: as in `ready`.
+        self.word.load(Ordering::Acquire) == READY | arm << ARM
     }
 
     /// Whether an offer holds it.
@@ -275,6 +296,16 @@ impl Waiter {
     /// Claims it for `arm`; the caller holds the lock of the queue of that arm.
     #[inline]
     pub(crate) fn claim(&self, arm: usize) -> Result<(), Taken> {
+        if self.claim_open(arm) {
+            Ok(())
+        } else {
+            self.claim_slow(arm)
+        }
+    }
+
+    /// As [`claim`](Self::claim), if it is open and nobody holds it.
+    #[inline]
+    pub(crate) fn claim_open(&self, arm: usize) -> bool {
         // ORDERING: Acquire as in `hold`.
         let open = self.word.compare_exchange(
             OPEN,
@@ -282,10 +313,7 @@ impl Waiter {
             Ordering::Acquire,
             Ordering::Relaxed,
         );
-        match open {
-            Ok(_) => Ok(()),
-            Err(_) => self.claim_slow(arm),
-        }
+        open.is_ok()
     }
 
     /// As [`claim`](Self::claim): it is not open, or somebody holds it.
@@ -318,18 +346,18 @@ impl Waiter {
         Ok(())
     }
 
-    /// Publishes the outcome of a claim and collects the wake. Nothing may be touched
+    /// Publishes the outcome of a claim and gives the wake. Nothing may be touched
     /// after this: the owner may free the waiter.
-    pub(crate) fn publish(&self, wakes: &mut WakeList) {
+    #[inline]
+    #[must_use = "the owner sleeps until it is woken"]
+    pub(crate) fn publish(&self) -> Option<Wake> {
         // SAFETY: the word is CLAIMED by the caller, which keeps everyone else off `wake`.
         let wake = self.wake.with_mut(|w| unsafe { (*w).take() });
         let word = self.word.load(Ordering::Relaxed);
         debug_assert_eq!(word & PHASE, CLAIMED);
         // ORDERING: Release pairs with the Acquire in `ready`.
         self.word.store(word | READY, Ordering::Release);
-        if let Some(wake) = wake {
-            wakes.push(wake);
-        }
+        wake
     }
 
     /// Publishes a claim that the owner made itself: nobody is to be woken.

@@ -27,6 +27,7 @@ pub enum Wake {
 
 impl Wake {
     /// Wakes it. Does not panic, whatever the waker does.
+    #[inline]
     pub fn wake(self) {
         match self {
             Self::Thread(parker) => parker.unpark(),
@@ -87,7 +88,7 @@ impl WakeList {
     }
 
     /// Wakes everyone on it.
-    #[inline(never)]
+    #[inline]
     pub fn fire(&mut self) {
         if let Some(wake) = self.first.take() {
             wake.wake();
@@ -95,6 +96,12 @@ impl WakeList {
         if self.rest.is_some() {
             self.fire_rest();
         }
+    }
+
+    /// As [`fire`](Self::fire), where there is seldom anybody.
+    #[inline(never)]
+    fn fire_apart(&mut self) {
+        self.fire();
     }
 
     #[cold]
@@ -110,7 +117,7 @@ impl Drop for WakeList {
     #[inline]
     fn drop(&mut self) {
         if !self.is_empty() {
-            self.fire();
+            self.fire_apart();
         }
     }
 }

@@ -299,6 +299,7 @@ unsafe impl<T> Case for Receiver<T> {
         }
     }
 
+    #[inline(always)]
     fn enqueue(&self, reg: &Registration<'_>) {
         match &self.source {
             Source::Chan(chan) => Recv(chan).enqueue(reg),
@@ -358,6 +359,7 @@ unsafe impl<T> Case for Receiver<T> {
 impl<T> Arm for Receiver<T> {
     type Output = Result<T, RecvError>;
 
+    #[inline]
     fn finish(&self, outcome: Outcome) -> Self::Output {
         match &self.source {
             Source::Chan(chan) => Recv(chan).finish(outcome),
@@ -381,19 +383,40 @@ impl<T> Future for RecvFuture<'_, T> {
         hooks::switch_point();
         // SAFETY: the field is pinned with the whole and never moved out.
         let waiting = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
-        if !waiting.is_waiting() {
-            if let Source::Chan(chan) = &waiting.case().source {
-                // Without a grant: between a grant and its value others would find a closed
-                // channel neither ready nor at its end.
-                match chan.try_recv() {
-                    TryRecv::Value(value) => return Poll::Ready(Ok(value)),
-                    TryRecv::Drained => return Poll::Ready(Err(RecvError)),
-                    TryRecv::Empty | TryRecv::Offer => {}
-                }
+        if waiting.is_waiting() {
+            return poll_waiting(waiting, cx);
+        }
+        if let Source::Chan(chan) = &waiting.case().source {
+            // Without a grant: between a grant and its value others would find a closed
+            // channel neither ready nor at its end.
+            match chan.try_recv() {
+                TryRecv::Value(value) => return Poll::Ready(Ok(value)),
+                TryRecv::Drained => return Poll::Ready(Err(RecvError)),
+                TryRecv::Empty | TryRecv::Offer => {}
             }
         }
-        waiting.poll_looked(cx)
+        poll_looked(waiting, cx)
     }
+}
+
+// Both apart, so that those who need not wait are not burdened with it.
+
+/// A first poll that has found nothing.
+#[inline(never)]
+fn poll_looked<T>(
+    waiting: Pin<&mut CaseFuture<&Receiver<T>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<T, RecvError>> {
+    waiting.poll_looked(cx)
+}
+
+/// A poll after the first.
+#[inline(never)]
+fn poll_waiting<T>(
+    waiting: Pin<&mut CaseFuture<&Receiver<T>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<T, RecvError>> {
+    waiting.poll_waiting(cx)
 }
 
 impl<T> fmt::Debug for RecvFuture<'_, T> {

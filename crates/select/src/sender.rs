@@ -325,7 +325,7 @@ unsafe impl<T> Case for Sender<T> {
 
 /// What [`Sender::send_async`] gives.
 #[must_use = "futures do nothing unless polled"]
-pub struct SendFuture<'a, T>(CaseFuture<SendSlot<&'a Chan<T>, T>>);
+pub struct SendFuture<'a, T>(Waiting<'a, T>);
 
 impl<T> Future for SendFuture<'_, T> {
     type Output = Result<(), SendError<T>>;
@@ -339,19 +339,43 @@ impl<T> Future for SendFuture<'_, T> {
         hooks::switch_point();
         // SAFETY: the field is pinned with the whole and never moved out.
         let waiting = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
-        if !waiting.is_waiting() {
-            // Without its value it would win a peer and have nothing for it.
-            let Some(value) = waiting.case().take_value() else {
-                ended();
-            };
-            match waiting.case().chan().try_send(value) {
-                Ok(()) => return Poll::Ready(Ok(())),
-                Err(TrySend::Closed(value)) => return Poll::Ready(Err(SendError(value))),
-                Err(TrySend::Full(value)) => waiting.case().put_back(value),
-            }
+        if waiting.is_waiting() {
+            return poll_waiting(waiting, cx);
         }
-        waiting.poll_looked(cx)
+        // Without its value it would win a peer and have nothing for it.
+        let Some(value) = waiting.case().take_value() else {
+            ended();
+        };
+        match waiting.case().chan().try_send(value) {
+            Ok(()) => return Poll::Ready(Ok(())),
+            Err(TrySend::Closed(value)) => return Poll::Ready(Err(SendError(value))),
+            Err(TrySend::Full(value)) => waiting.case().put_back(value),
+        }
+        poll_looked(waiting, cx)
     }
+}
+
+/// The future of a send.
+type Waiting<'a, T> = CaseFuture<SendSlot<&'a Chan<T>, T>>;
+
+// Both apart, so that those who need not wait are not burdened with it.
+
+/// A first poll that has found no place.
+#[inline(never)]
+fn poll_looked<T>(
+    waiting: Pin<&mut Waiting<'_, T>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), SendError<T>>> {
+    waiting.poll_looked(cx)
+}
+
+/// A poll after the first.
+#[inline(never)]
+fn poll_waiting<T>(
+    waiting: Pin<&mut Waiting<'_, T>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), SendError<T>>> {
+    waiting.poll_waiting(cx)
 }
 
 #[cold]

@@ -32,7 +32,9 @@ const BATCH: usize = 512;
 const LOOK: usize = 64;
 
 /// One entry. Its id is never used again.
+// Packed, so that what may be one, as each future that waits holds, has its mark in the gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(Rust, packed(4))]
 pub(super) struct Key {
     at: u32,
     id: u64,

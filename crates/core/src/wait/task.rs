@@ -8,6 +8,7 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomPinned;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::pin::Pin;
 use std::ptr;
@@ -15,7 +16,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::{Arms, Only, Order, Queued, Won, give_up, leave, look};
-use crate::case::Arm;
+use crate::case::{Arm, Outcome};
 use crate::clock::{self, Alarm};
 use crate::goroutine;
 use crate::hooks;
@@ -30,8 +31,9 @@ use crate::wake::Wake;
 pub struct Pending<A: Arms, N: Nodes> {
     arms: A,
     location: &'static Location<'static>,
-    // There from the queueing to the end of the wait. Pinned with the whole.
-    place: Option<Place<N>>,
+    // There from the queueing to the end of the wait, and dropped there: at the end of one that
+    // has not waited a look suffices. Pinned with the whole.
+    place: ManuallyDrop<Option<Place<N>>>,
     order: Order,
     watch: bool,
 }
@@ -71,7 +73,7 @@ impl<A: Arms, N: Nodes> Pending<A, N> {
         Self {
             arms,
             location,
-            place: None,
+            place: ManuallyDrop::new(None),
             order,
             watch,
         }
@@ -91,12 +93,6 @@ impl<A: Arms, N: Nodes> Pending<A, N> {
             Some(won) => Poll::Ready(won),
             None => this.poll_queued(cx, None),
         }
-    }
-
-    /// As [`poll_won`](Self::poll_won), for a caller who has just looked in vain.
-    pub fn poll_looked(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Won> {
-        // SAFETY: nothing is moved out; nodes and waiter stay where they are pinned.
-        unsafe { self.get_unchecked_mut() }.poll_queued(cx, None)
     }
 
     /// The look that comes before the first queueing.
@@ -126,7 +122,7 @@ impl<A: Arms, N: Nodes> Pending<A, N> {
         if deadline == limit {
             return Poll::Pending;
         }
-        let Some(place) = &this.place else {
+        let Some(place) = &*this.place else {
             return Poll::Pending;
         };
         let won = match place.waiter.abort(false) {
@@ -137,98 +133,140 @@ impl<A: Arms, N: Nodes> Pending<A, N> {
         let nodes = place.nodes.as_ref();
         leave(&this.arms, nodes, won);
         let won = won.map(|arm| (arm, this.arms.arm(arm).won(&nodes[arm])));
-        this.place = None;
+        *this.place = None;
         Poll::Ready(won)
     }
 
     // Apart, so that those who need not wait are not burdened with it.
     #[inline(never)]
     fn poll_queued(&mut self, cx: &mut Context<'_>, limit: Option<Instant>) -> Poll<Won> {
-        let n = self.arms.len();
-        let first = self.place.is_none();
-        if first {
-            // Foreign code, which may panic: nothing has been begun then.
-            let wake = Wake::Task(cx.waker().clone());
-            let place = Some(Place {
-                nodes: N::make(n),
-                waiter: if n == 1 {
-                    Waiter::single(wake)
-                } else {
-                    Waiter::many(wake)
-                },
-                alarm: Alarm::new(),
-                _pinned: PhantomPinned,
-            });
-            // Built where it lies, since nothing has to be dropped there before.
-            // SAFETY: the field is ours, and it was `None`.
-            unsafe { ptr::write(&raw mut self.place, place) };
-        }
-        let Some(Place {
-            nodes,
-            waiter,
-            alarm,
-            ..
-        }) = &mut self.place
-        else {
-            unreachable!("made above")
-        };
-        let waiter = &*waiter;
-        let nodes: &N = nodes;
-        // Made where it is needed, so that it need not lie in memory.
-        let queued = || {
-            std::mem::ManuallyDrop::new(Queued {
-                arms: &self.arms,
-                waiter,
-                nodes: nodes.as_ref(),
-                watch: self.watch,
-                brief: false,
-            })
-        };
-        let won = if first {
-            queued().enqueue(self.order.start(n))
+        let won = if self.place.is_none() {
+            self.enqueue(cx)
         } else {
-            waiter.ready().or_else(|| {
-                // As above: should it panic, the wake before is still there.
-                let wake = Wake::Task(cx.waker().clone());
-                let spent = waiter.set_wake(wake) == WakeSet::Anew;
-                // It may have been won before the new wake was there.
-                waiter
-                    .ready()
-                    .or_else(|| queued().recheck(self.order.start(n), spent))
-            })
+            self.look_again(cx)
         };
-        let won = won.or_else(|| {
-            let due = queued().deadline();
-            let earliest = match (due, limit) {
-                (None, None) => return None,
-                (Some(due), Some(limit)) => due.min(limit),
-                (Some(at), None) | (None, Some(at)) => at,
-            };
-            // Set the alarm, then look once more: time may have passed meanwhile.
-            // An offer holds us: an arm that is due cannot be won, and we are woken when
-            // the offer ends, one way or the other.
-            if !waiter.is_reserved() {
-                alarm.set(earliest, cx.waker());
+        self.settle(won, cx, limit)
+    }
+
+    /// The end of a poll: of the wait too if `won`; else it is woken at `limit`, if not before.
+    #[inline(always)]
+    fn settle(
+        &mut self,
+        mut won: Option<usize>,
+        cx: &mut Context<'_>,
+        limit: Option<Instant>,
+    ) -> Poll<Won> {
+        if won.is_none() {
+            let due = self.queued().deadline();
+            if due.is_some() || limit.is_some() {
+                won = self.wait_until(cx, due, limit);
             }
-            due.and_then(|_| queued().recheck(self.order.start(n), false))
-        });
+        }
+        let queued = self.queued();
         if let Some(arm) = won {
-            let won = std::mem::ManuallyDrop::into_inner(queued()).won(arm);
-            self.place = None;
+            let won = ManuallyDrop::into_inner(queued).won(arm);
+            *self.place = None;
             return Poll::Ready(won);
         }
-        goroutine::parked(queued().kind(), self.location);
+        goroutine::parked(queued.kind(), self.location);
         Poll::Pending
+    }
+
+    /// The queues it stands in. It is made where it is needed, so that it need not lie in memory.
+    #[inline]
+    fn queued(&self) -> ManuallyDrop<Queued<'_, A>> {
+        let Some(place) = &*self.place else {
+            unreachable!("made by `enqueue`")
+        };
+        ManuallyDrop::new(Queued {
+            arms: &self.arms,
+            waiter: &place.waiter,
+            nodes: place.nodes.as_ref(),
+            watch: self.watch,
+            brief: false,
+        })
+    }
+
+    /// Makes the place where it waits and queues.
+    #[inline(always)]
+    fn enqueue(&mut self, cx: &Context<'_>) -> Option<usize> {
+        let n = self.arms.len();
+        // Foreign code, which may panic: nothing has been begun then.
+        let wake = Wake::Task(cx.waker().clone());
+        let place = Some(Place {
+            nodes: N::make(n),
+            waiter: if n == 1 {
+                Waiter::single(wake)
+            } else {
+                Waiter::many(wake)
+            },
+            alarm: Alarm::new(),
+            _pinned: PhantomPinned,
+        });
+        // Built where it lies, since nothing has to be dropped there before.
+        // SAFETY: the field is ours, and it was `None`.
+        unsafe { ptr::write(&raw mut self.place, ManuallyDrop::new(place)) };
+        self.queued().enqueue(self.order.start(n))
+    }
+
+    /// Whether an arm has won, for one who is queued and is polled again.
+    #[inline(never)]
+    fn look_again(&self, cx: &Context<'_>) -> Option<usize> {
+        let queued = self.queued();
+        queued.waiter.ready().or_else(|| {
+            // As above: should it panic, the wake before is still there.
+            let wake = Wake::Task(cx.waker().clone());
+            let spent = queued.waiter.set_wake(wake) == WakeSet::Anew;
+            // It may have been won before the new wake was there.
+            queued
+                .waiter
+                .ready()
+                .or_else(|| queued.recheck(self.order.start(self.arms.len()), spent))
+        })
+    }
+
+    /// Sees to it that it is polled at the earlier of the two: when an arm is `due`, and `limit`.
+    #[cold]
+    fn wait_until(
+        &mut self,
+        cx: &Context<'_>,
+        due: Option<Instant>,
+        limit: Option<Instant>,
+    ) -> Option<usize> {
+        let place = self.place.as_mut()?;
+        let earliest = due.into_iter().chain(limit).min()?;
+        // Set the alarm, then look once more: time may have passed meanwhile.
+        // An offer holds us: an arm that is due cannot be won, and we are woken when
+        // the offer ends, one way or the other.
+        if !place.waiter.is_reserved() {
+            place.alarm.set(earliest, cx.waker());
+        }
+        let start = self.order.start(self.arms.len());
+        due.and_then(|_| self.queued().recheck(start, false))
+    }
+}
+
+impl<C: Arm> Pending<Only<C>, [Node; 1]> {
+    /// How it was served while it waited, if it was: there is nothing else to leave then.
+    #[inline]
+    fn take_served(&mut self) -> Option<Outcome> {
+        let place = self.place.as_ref()?;
+        if !place.waiter.is_won_by(0) {
+            return None;
+        }
+        let outcome = self.arms.0.won(&place.nodes[0]);
+        *self.place = None;
+        Some(outcome)
     }
 }
 
 impl<A: Arms, N: Nodes> Pending<A, N> {
     #[cold]
     fn leave_unserved(&mut self) {
-        if let Some(place) = &self.place {
+        if let Some(place) = &*self.place {
             give_up(&self.arms, &place.waiter, place.nodes.as_ref(), self.watch);
         }
-        self.place = None;
+        *self.place = None;
     }
 }
 
@@ -271,11 +309,28 @@ impl<C: Arm> CaseFuture<C> {
         self.0.place.is_some()
     }
 
-    /// Polls, for a caller who has just looked in vain.
+    /// Polls, for a caller who has just looked in vain: it should not [wait](Self::is_waiting) yet.
+    #[inline]
     pub fn poll_looked(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Output> {
-        // SAFETY: the field is pinned with the whole and never moved out.
-        let mut pending = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
-        let (_, outcome) = std::task::ready!(pending.as_mut().poll_looked(cx));
+        if self.is_waiting() {
+            return self.poll_waiting(cx);
+        }
+        // SAFETY: nothing is moved out; node and waiter stay where they are pinned.
+        let pending = unsafe { &mut self.get_unchecked_mut().0 };
+        let won = pending.enqueue(cx);
+        let (_, outcome) = std::task::ready!(pending.settle(won, cx, None));
+        Poll::Ready(pending.arms.0.finish(outcome))
+    }
+
+    /// Polls one that [waits](Self::is_waiting).
+    #[inline]
+    pub fn poll_waiting(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Output> {
+        // SAFETY: nothing is moved out; node and waiter stay where they are pinned.
+        let pending = unsafe { &mut self.get_unchecked_mut().0 };
+        let outcome = match pending.take_served() {
+            Some(outcome) => outcome,
+            None => std::task::ready!(pending.poll_queued(cx, None)).1,
+        };
         Poll::Ready(pending.arms.0.finish(outcome))
     }
 }
@@ -284,9 +339,13 @@ impl<C: Arm> Future for CaseFuture<C> {
     type Output = C::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Output> {
-        // SAFETY: the field is pinned with the whole and never moved out.
-        let mut pending = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
-        let (_, outcome) = std::task::ready!(pending.as_mut().poll_won(cx));
-        Poll::Ready(pending.arms.0.finish(outcome))
+        if self.is_waiting() {
+            hooks::switch_point();
+            return self.poll_waiting(cx);
+        }
+        match self.0.look_first() {
+            Some((_, outcome)) => Poll::Ready(self.0.arms.0.finish(outcome)),
+            None => self.poll_looked(cx),
+        }
     }
 }

@@ -91,6 +91,7 @@ impl<T> Chan<T> {
     /// Asked by who has found the lock taken. Among workers alone the others go on meanwhile; a
     /// thread at the other end waits for what a worker that slept would do. Where values pass
     /// in batches, who is left alone gets more done.
+    #[cold]
     fn company(&self) -> Company {
         /// A batch or two of a thread's, in which it loses the lock at least once.
         const MIXED: u32 = 64;
@@ -110,7 +111,7 @@ impl<T> Chan<T> {
     }
 
     /// Locks, if nobody holds the lock, `ready` is mirrored, nobody is queued and nothing has
-    /// ended. What then changes the buffer alone ends with [`mirror_plain`].
+    /// ended; which stays so if what then changes is the buffer alone.
     #[inline]
     fn lock_plain(&self, ready: u64) -> Option<WordGuard<'_, State<T>>> {
         self.state
@@ -199,16 +200,11 @@ impl<T> DerefMut for Locked<'_, T> {
 impl<T> Drop for Locked<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        let state = &mut *self.state;
-        if !state.is_plain() {
-            return self.mirror_all();
+        if self.state.is_plain() {
+            mirror_plain(&mut self.state);
+        } else {
+            self.mirror_all();
         }
-        let recv = (state.available() > 0) | state.sendq.has_open();
-        let send = state.recvq.has_open() | state.has_room();
-        debug_assert_eq!((recv, send), (state.recv_ready(), state.send_ready()));
-        let queued = (state.sendq.len() | state.recvq.len()) != 0;
-        let rest = if queued { QUEUED } else { 0 };
-        mirror(&mut self.state, recv, send, rest);
     }
 }
 
@@ -228,18 +224,23 @@ impl<T> Locked<'_, T> {
     }
 }
 
-/// Mirrors what is ready in a state in which nobody is queued and nothing has ended.
-#[inline]
-fn mirror_plain<T>(state: &mut WordGuard<'_, State<T>>, recv: bool, send: bool) {
-    debug_assert_eq!((recv, send), (state.recv_ready(), state.send_ready()));
-    mirror(state, recv, send, 0);
+/// Mirrors what is ready in a channel that has not ended and is not watched.
+#[inline(always)]
+fn mirror_plain<T>(guard: &mut WordGuard<'_, State<T>>) {
+    let state = &mut **guard;
+    let recv = (state.available() > 0) | state.sendq.has_open();
+    let send = state.recvq.has_open() | state.has_room();
+    let queued = (state.sendq.len() | state.recvq.len()) != 0;
+    mirror(guard, recv, send, if queued { QUEUED } else { 0 });
 }
 
+/// Mirrors what is ready, as the caller knows it.
 #[inline]
-fn mirror<T>(state: &mut WordGuard<'_, State<T>>, recv: bool, send: bool, rest: u64) {
+fn mirror<T>(guard: &mut WordGuard<'_, State<T>>, recv: bool, send: bool, rest: u64) {
+    debug_assert_eq!((recv, send), (guard.recv_ready(), guard.send_ready()));
     let flags = if recv { RECV_READY } else { 0 } | if send { SEND_READY } else { 0 };
-    let before = state.word();
+    let before = guard.word();
     let risen = flags & !before != 0;
     let epoch = (before & !(EPOCH - 1)) + u64::from(risen) * EPOCH;
-    state.set_word(epoch | rest | flags);
+    guard.set_word(epoch | rest | flags);
 }

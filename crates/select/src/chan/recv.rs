@@ -13,7 +13,7 @@ use rendez_core::wake::WakeList;
 use super::queueing::{dequeue, may_queue, watch};
 use super::slot::Slot;
 use super::state::{CLOSED, GRANTED, HANDED, PERMIT, State, WATCH_RECV};
-use super::{Chan, Locked, RECV_READY, mirror_plain};
+use super::{Chan, ENDED, Locked, QUEUED, RECV_READY, mirror, mirror_plain};
 use crate::error::RecvError;
 
 /// What a receive that does not wait finds.
@@ -30,26 +30,44 @@ pub(crate) enum TryRecv<T> {
 impl<T> Chan<T> {
     #[inline]
     pub(crate) fn try_recv(&self) -> TryRecv<T> {
-        let Some(mut state) = self.lock_plain(RECV_READY) else {
-            return if self.probe_recv().ready {
-                self.try_recv_among()
-            } else {
-                TryRecv::Empty
-            };
-        };
-        let Some(value) = state.pop_available() else {
-            unreachable!("what is ready, with nobody queued, is a value");
-        };
+        match self.try_recv_plain() {
+            Some(value) => TryRecv::Value(value),
+            None if self.probe_recv().ready => self.try_recv_locked(),
+            None => TryRecv::Empty,
+        }
+    }
+
+    /// A value, if nobody else has to do with the channel now.
+    #[inline]
+    fn try_recv_plain(&self) -> Option<T> {
+        let mut state = self.lock_plain(RECV_READY)?;
+        // What is ready, with nobody queued, is a value.
+        let value = state.pop_available()?;
         let (more, room) = (state.available() > 0, state.has_room());
-        mirror_plain(&mut state, more, room);
-        TryRecv::Value(value)
+        mirror(&mut state, more, room, 0);
+        Some(value)
     }
 
     /// As [`try_recv`](Self::try_recv), with others in the queues, about to unlock, or at
     /// the end.
     #[inline(never)]
-    fn try_recv_among(&self) -> TryRecv<T> {
-        let mut chan = self.lock();
+    fn try_recv_locked(&self) -> TryRecv<T> {
+        let mut state = self.lock_unmirrored();
+        if state.is_plain() {
+            if let Some((value, wake)) = state.exchange_with_first() {
+                mirror_plain(&mut state);
+                drop(state);
+                if let Some(wake) = wake {
+                    wake.wake();
+                }
+                return TryRecv::Value(value);
+            }
+        } else if let Some(value) = state.pop_before_end() {
+            let send = state.send_ready();
+            mirror(&mut state, true, send, ENDED);
+            return TryRecv::Value(value);
+        }
+        let mut chan = Locked::of(state);
         let (state, wakes) = chan.parts();
         if let Some(value) = state.next(wakes) {
             TryRecv::Value(value)
@@ -145,8 +163,19 @@ fn attempt_recv<T>(
     }
 }
 
+#[inline(always)]
 fn enqueue_recv<T>(chan: &Chan<T>, how: &impl Receiving<T>, reg: &Registration<'_>) {
-    let mut chan = chan.lock();
+    let mut state = chan.lock_unmirrored();
+    if reg.watch || !state.is_plain() || state.recv_ready() {
+        return enqueue_ready(Locked::of(state), how, reg);
+    }
+    state.recvq.push(reg, how.payload());
+    mirror(&mut state, false, true, QUEUED);
+}
+
+/// As [`enqueue_recv`], where there may be something to receive, or somebody to be told.
+#[inline(never)]
+fn enqueue_ready<T>(mut chan: Locked<'_, T>, how: &impl Receiving<T>, reg: &Registration<'_>) {
     if reg.watch {
         let ready = chan.recv_ready();
         watch(&mut chan, reg, ready, WATCH_RECV);
@@ -207,7 +236,7 @@ unsafe impl<T> Case for Recv<'_, T> {
         if let Some(mut state) = self.0.lock_plain(RECV_READY) {
             state.grant();
             let (more, room) = (state.available() > 0, state.has_room());
-            mirror_plain(&mut state, more, room);
+            mirror(&mut state, more, room, 0);
             return Some(GRANTED);
         }
         let mut chan = self.0.lock();
@@ -221,6 +250,7 @@ unsafe impl<T> Case for Recv<'_, T> {
         state.is_drained().then_some(CLOSED)
     }
 
+    #[inline(always)]
     fn enqueue(&self, reg: &Registration<'_>) {
         enqueue_recv(self.0, self, reg);
     }
@@ -313,6 +343,7 @@ unsafe impl<T> Case for RecvSlot<'_, T> {
         }
     }
 
+    #[inline]
     fn enqueue(&self, reg: &Registration<'_>) {
         enqueue_recv(self.chan, self, reg);
     }

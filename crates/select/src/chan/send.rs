@@ -14,7 +14,7 @@ use rendez_core::queue::{Node, Pair, PairReserve, Registration};
 use super::queueing::{dequeue, may_queue, watch};
 use super::slot::Slot;
 use super::state::{CLOSED, PERMIT, SENT, State, WATCH_SEND};
-use super::{Chan, Locked, SEND_READY, mirror_plain};
+use super::{Chan, Locked, QUEUED, SEND_READY, mirror, mirror_plain};
 use crate::error::SendError;
 
 /// Why a send that does not wait did not happen.
@@ -28,22 +28,38 @@ impl<T> Chan<T> {
     pub(crate) fn try_send(&self, value: T) -> Result<(), TrySend<T>> {
         let Some(mut state) = self.lock_plain(SEND_READY) else {
             return if self.probe_send().ready {
-                self.try_send_among(value)
+                self.try_send_locked(value)
             } else {
                 Err(TrySend::Full(value))
             };
         };
         state.put(value);
         let room = state.has_room();
-        mirror_plain(&mut state, true, room);
+        mirror(&mut state, true, room, 0);
         Ok(())
     }
 
     /// As [`try_send`](Self::try_send), with others in the queues, about to unlock, or at
     /// the end.
     #[inline(never)]
-    fn try_send_among(&self, value: T) -> Result<(), TrySend<T>> {
-        let mut chan = self.lock();
+    fn try_send_locked(&self, value: T) -> Result<(), TrySend<T>> {
+        let mut state = self.lock_unmirrored();
+        let value = if state.is_plain() {
+            match state.grant_to_first(value) {
+                Ok(wake) => {
+                    mirror_plain(&mut state);
+                    drop(state);
+                    if let Some(wake) = wake {
+                        wake.wake();
+                    }
+                    return Ok(());
+                }
+                Err(value) => value,
+            }
+        } else {
+            value
+        };
+        let mut chan = Locked::of(state);
         let (state, wakes) = chan.parts();
         if state.no_sends() {
             return Err(TrySend::Closed(value));
@@ -85,6 +101,14 @@ impl<C: Deref<Target = Chan<T>>, T> SendSlot<C, T> {
     /// The value of a send that has not happened.
     pub(crate) fn into_value(self) -> Option<T> {
         self.slot.take()
+    }
+
+    /// Queues, where there may be a place for the value.
+    #[inline(never)]
+    fn enqueue_ready(&self, mut chan: Locked<'_, T>, reg: &Registration<'_>) {
+        if self.attempt(&mut chan, reg, false) {
+            chan.sendq.push(reg, self.slot.as_payload());
+        }
     }
 
     fn attempt(&self, chan: &mut Locked<'_, T>, reg: &Registration<'_>, queued: bool) -> bool {
@@ -157,11 +181,14 @@ unsafe impl<C: Deref<Target = Chan<T>>, T> Case for SendSlot<C, T> {
         }
     }
 
+    #[inline(always)]
     fn enqueue(&self, reg: &Registration<'_>) {
-        let mut chan = self.chan.lock();
-        if self.attempt(&mut chan, reg, false) {
-            chan.sendq.push(reg, self.slot.as_payload());
+        let mut state = self.chan.lock_unmirrored();
+        if !state.is_plain() || state.send_ready() {
+            return self.enqueue_ready(Locked::of(state), reg);
         }
+        state.sendq.push(reg, self.slot.as_payload());
+        mirror(&mut state, true, false, QUEUED);
     }
 
     fn recheck(&self, reg: &Registration<'_>) {

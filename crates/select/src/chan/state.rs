@@ -29,7 +29,7 @@
 
 use rendez_core::case::Outcome;
 use rendez_core::queue::{Claimed, Queue};
-use rendez_core::wake::WakeList;
+use rendez_core::wake::{Wake, WakeList};
 
 use super::ring::Ring;
 use super::slot;
@@ -198,6 +198,16 @@ impl<T> State<T> {
         self.buf.pop_front()
     }
 
+    /// Takes the front of a channel that has ended, if nobody is queued and it is not the last: so
+    /// nothing ends by it.
+    pub(crate) fn pop_before_end(&mut self) -> Option<T> {
+        let queued = self.sendq.len() | self.recvq.len() | self.watchq.len();
+        if queued != 0 || self.available() < 2 {
+            return None;
+        }
+        self.pop_available()
+    }
+
     /// One value fewer is available.
     #[inline]
     fn uncount(&mut self) {
@@ -242,6 +252,38 @@ impl<T> State<T> {
         self.granted -= 1;
         self.returned += 1;
         self.settle(wakes);
+    }
+
+    /// Grants a new value to the first receiver, as it nearly always goes if that is a future.
+    /// Nothing has changed if it does not go so.
+    #[inline(always)]
+    pub(crate) fn grant_to_first(&mut self, value: T) -> Result<Option<Wake>, T> {
+        if self.available() != 0 {
+            return Err(value);
+        }
+        let Some(receiver) = self.recvq.claim_at_once(|payload| payload.is_null()) else {
+            return Err(value);
+        };
+        self.buf.push_back(value);
+        self.granted += 1;
+        Ok(receiver.complete_one(GRANTED))
+    }
+
+    /// Receives while somebody waits to send, as it nearly always goes: his value goes in
+    /// behind the others, and the front comes out. Nothing has changed if it does not go so.
+    #[inline(always)]
+    pub(crate) fn exchange_with_first(&mut self) -> Option<(T, Option<Wake>)> {
+        // Nothing available, or exactly one place becomes free by taking it.
+        let one_place = self.room == 0 && self.returned == 0;
+        if self.available() != 0 && !one_place {
+            return None;
+        }
+        let sender = self.sendq.claim_at_once(|payload| !payload.is_null())?;
+        let Some(value) = slot::take_from(&sender) else {
+            unreachable!("a sender with a slot has a value in it");
+        };
+        let value = self.exchange(value);
+        Some((value, sender.complete_one(SENT)))
     }
 
     /// Sends a value if that needs no waiting.
