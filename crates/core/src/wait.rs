@@ -320,7 +320,7 @@ fn sleep<A: Arms + ?Sized>(
             brief,
         };
         // Who may not wait does not do so for a peer on its way either.
-        let spin = || (!given.has_passed()).then(|| spin(waiter)).flatten();
+        let spin = || (!given.has_passed()).then(|| spin(arms, waiter)).flatten();
         if let Some(arm) = queued.enqueue(order.start(n)).or_else(spin) {
             return Some(queued.won(arm));
         }

@@ -176,7 +176,7 @@ pub(super) fn look_a_while<A: Arms + ?Sized>(
     if !(0..n).all(|i| arms.arm(i).worth_watching()) {
         return None;
     }
-    turns(7, 100, || {
+    turns(arms, 7, 100, || {
         if (0..n).any(|i| arms.arm(i).probe().ready) {
             look(arms, order).map(Some)
         } else {
@@ -187,10 +187,20 @@ pub(super) fn look_a_while<A: Arms + ?Sized>(
 }
 
 /// Waits a little, queued, for a peer that is already on its way.
-pub(super) fn spin(waiter: &Waiter) -> Option<usize> {
+pub(super) fn spin<A: Arms + ?Sized>(arms: &A, waiter: &Waiter) -> Option<usize> {
     multicore()
-        .then(|| turns(6, 50, || waiter.ready()))
+        .then(|| turns(arms, 6, 50, || waiter.ready()))
         .flatten()
+}
+
+/// How often the arms have become ready, all together.
+fn epochs<A: Arms + ?Sized>(arms: &A) -> u64 {
+    let mut sum = 0_u64;
+    arms.each(&mut |_, arm| {
+        sum = sum.wrapping_add(arm.probe().epoch);
+        None::<()>
+    });
+    sum
 }
 
 /// Asks `done` after pauses, each twice as long as the one before, since a peer is faster the
@@ -200,9 +210,18 @@ pub(super) fn spin(waiter: &Waiter) -> Option<usize> {
 ///
 /// If it lets a stranger run instead, for as long as the system gives him, a sleep and its
 /// wake would have been better: a thread to which that happens gives way no more for a while.
-fn turns<R>(pauses: u32, yields: u32, mut done: impl FnMut() -> Option<R>) -> Option<R> {
+/// It was none if the `arms` have become ready again and again meanwhile: those who ran were peers.
+fn turns<A: Arms + ?Sized, R>(
+    arms: &A,
+    pauses: u32,
+    yields: u32,
+    mut done: impl FnMut() -> Option<R>,
+) -> Option<R> {
     /// A turn that took so long was a stranger's.
     const LONG: Duration = Duration::from_millis(1);
+    /// But not if the arms have become ready so often in it: a stranger's peers are stopped
+    /// after one or two.
+    const OFTEN: u64 = 8;
     /// So many waits give way to nobody then.
     const WARY: u32 = 100;
     std::thread_local! {
@@ -218,12 +237,12 @@ fn turns<R>(pauses: u32, yields: u32, mut done: impl FnMut() -> Option<R>) -> Op
     if wary.unwrap_or(1) > 0 || !hooks::may_linger() {
         return None;
     }
-    let mut before = Instant::now();
+    let (mut before, mut seen) = (Instant::now(), epochs(arms));
     for _ in 0..yields {
         thread::yield_now();
-        let now = Instant::now();
-        let long = now - before > LONG;
-        before = now;
+        let (now, ready) = (Instant::now(), epochs(arms));
+        let long = now - before > LONG && ready.wrapping_sub(seen) < OFTEN;
+        (before, seen) = (now, ready);
         if long {
             let _ = WARY_FOR.try_with(|wary| wary.set(WARY));
         }
