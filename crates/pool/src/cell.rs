@@ -254,7 +254,8 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
             if lent {
                 header.state.refer();
             }
-            if cell.end(&task, result) {
+            // SAFETY: the cell is of our type.
+            if unsafe { Self::end(&task, result) } {
                 // Its reference is gone.
                 std::mem::forget(task);
             }
@@ -303,10 +304,16 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
 
     /// Ends the goroutine; the caller holds RUNNING. Returns whether the caller's reference went
     /// with it.
-    fn end(&self, task: &Task, result: TaskResult<B::Output>) -> bool {
-        let header = &self.header;
+    ///
+    /// # Safety
+    ///
+    /// The cell is of our type. (It is no argument: that would have to live until this returns.)
+    unsafe fn end(task: &Task, result: TaskResult<B::Output>) -> bool {
+        // SAFETY: as the caller promises, and `task` keeps it.
+        let cell = unsafe { task.as_ptr().cast::<Self>().as_ref() };
+        let header = &cell.header;
         header.leave();
-        let result = match self.drop_body() {
+        let result = match cell.drop_body() {
             Ok(()) => result,
             // The goroutine's own panic, if there was one, comes first; a cancel does not hide one.
             Err(payload) if !matches!(result, Err(JoinError::Panicked(_))) => {
@@ -318,7 +325,7 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
                 result
             }
         };
-        let result = self.ending.with_mut(|ending| {
+        let result = cell.ending.with_mut(|ending| {
             // SAFETY: the ending is the runner's until it drops it, below.
             unsafe { &mut *ending }.settle(task, result)
         });
@@ -326,7 +333,7 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
             Ok(output) => Stage::Output(output),
             Err(JoinError::Cancelled) => Stage::Cancelled,
             Err(JoinError::Panicked(payload)) => {
-                let scope = self.ending.with(|ending| {
+                let scope = cell.ending.with(|ending| {
                     // SAFETY: as above.
                     unsafe { &*ending }.scope()
                 });
@@ -339,7 +346,7 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
                 }))
             }
         };
-        self.stage.with_mut(|stage| {
+        cell.stage.with_mut(|stage| {
             // SAFETY: RUNNING grants access; the stage is empty.
             unsafe { *stage = ended };
         });
@@ -359,14 +366,14 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
         };
         if let Some(unheard) = unheard {
             // SAFETY: the ending is the runner's until it drops it, below.
-            let left = self
+            let left = cell
                 .ending
                 .with(|ending| unsafe { &*ending }.unclaimed_panic(unheard.payload));
             if let Some(payload) = left {
                 report(&*unheard.scheduler, &header.identity, payload);
             }
         }
-        self.drop_ending();
+        cell.drop_ending();
         if word.is_awaited() {
             // At last, since the handle's owner runs at once.
             task.wake_awaiting();

@@ -52,6 +52,12 @@ impl Home {
         }
     }
 
+    /// Whether it is a pool.
+    #[inline]
+    pub(crate) fn is_pool(&self) -> bool {
+        self.as_other().is_none()
+    }
+
     #[inline]
     fn as_other(&self) -> Option<NonNull<Other>> {
         (self.word.addr().get() & OTHER != 0).then(|| self.untagged().cast())

@@ -132,7 +132,9 @@ impl Task {
         // SAFETY: the step to DONE has granted it to the runner.
         let waker = unsafe { self.read_awaiting() };
         match Self::of_waker(waker) {
-            Ok(task) => task.wake_at_end(),
+            // A task of another executor may end in the middle of anything, in a drop for instance.
+            Ok(task) if self.header().home.is_pool() => task.wake_at_end(),
+            Ok(task) => task.wake_owned(),
             Err(waker) => Wake::Task(waker).wake(),
         }
     }

@@ -282,15 +282,25 @@ pub(crate) fn current() -> Arc<Shared> {
 }
 
 fn outside() -> Arc<Shared> {
-    let entered = ENTERED.try_with(|entered| entered.borrow().clone());
-    let entered = entered.ok().flatten();
-    entered.unwrap_or_else(|| Arc::clone(Pool::global().shared()))
+    entered().unwrap_or_else(|| Arc::clone(Pool::global().shared()))
 }
 
-/// Runs `f` with [`current`]'s pool, which it does not count.
+fn entered() -> Option<Arc<Shared>> {
+    let entered = ENTERED.try_with(|entered| entered.borrow().clone());
+    entered.ok().flatten()
+}
+
+/// Runs `f` with [`current`]'s pool, which it does not count if it is the caller's or the global
+/// one.
 #[inline]
 pub(crate) fn with_current<R>(f: impl FnOnce(&Arc<Shared>) -> R) -> R {
-    worker::with_pool(|pool| f(pool.unwrap_or_else(|| Pool::global().shared())))
+    worker::with_pool(|pool| match pool {
+        Some(pool) => f(pool),
+        None => match entered() {
+            Some(entered) => f(&entered),
+            None => f(Pool::global().shared()),
+        },
+    })
 }
 
 /// How many workers the global pool has.

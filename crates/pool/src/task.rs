@@ -140,13 +140,13 @@ impl Task {
 
     /// As [`wake`](Self::wake); the queue is given the caller's reference where that can be.
     #[inline]
-    fn wake_owned(self) {
+    pub(crate) fn wake_owned(self) {
         if self.header().state.wake() {
             self.schedule();
         }
     }
 
-    /// Wakes it, at the end of another goroutine, after which the caller runs no code but its
+    /// Wakes it, at the end of a pool's goroutine, after which the caller runs no code but its
     /// scheduler's.
     #[inline]
     pub(crate) fn wake_at_end(self) {

@@ -709,3 +709,37 @@ fn shutting_a_pool_down_waits_for_the_tasks_it_was_lent() {
     mine.shutdown();
     assert!(handle.is_finished());
 }
+
+/// Drops a task of another executor's goroutine, and then does not return before it is told to.
+struct Stays(Option<Task>, std::sync::mpsc::Receiver<()>);
+
+impl Drop for Stays {
+    fn drop(&mut self) {
+        drop(self.0.take());
+        self.1.recv().expect("who awaited the task's end runs");
+    }
+}
+
+#[test]
+fn who_awaits_a_task_runs_while_a_drop_that_ended_it_goes_on() {
+    within_a_minute(|| {
+        let (keep, pool) = (Keep::default(), pool(1));
+        let handle = keep.go(async {});
+        let (woken, is_woken) = std::sync::mpsc::channel();
+        let awaits = pool.go(async move {
+            assert!(matches!(handle.await, Err(JoinError::Cancelled)));
+            woken.send(()).expect("somebody listens");
+        });
+        until(|| pool.metrics().waiting == 1);
+        let stays = Stays(Some(keep.take()), is_woken);
+        // Dropped after its goroutine's last turn.
+        let ends = pool.go(async move {
+            let _stays = &stays;
+            std::future::pending::<()>().await;
+        });
+        until(|| pool.metrics().waiting == 2);
+        ends.cancel();
+        awaits.join().unwrap();
+        assert!(matches!(ends.join(), Err(JoinError::Cancelled)));
+    });
+}

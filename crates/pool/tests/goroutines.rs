@@ -334,3 +334,21 @@ fn work_is_shared_by_all_workers() {
         outer.join().unwrap();
     });
 }
+
+#[test]
+fn goroutines_that_block_on_starts_run_on_its_pool() {
+    let pool = rendez_pool::Pool::builder()
+        .workers(1)
+        .thread_name("entered")
+        .build()
+        .unwrap();
+    let name = || std::thread::current().name().map(str::to_owned);
+    let names = pool.block_on(async {
+        (
+            rendez_pool::go(name).await.unwrap(),
+            rendez_pool::spawn().go(name).await.unwrap(),
+        )
+    });
+    assert_eq!(names.0.as_deref(), Some("entered-0"));
+    assert_eq!(names.1.as_deref(), Some("entered-0"));
+}
