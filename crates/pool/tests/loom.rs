@@ -383,6 +383,80 @@ fn a_result_nobody_takes_is_dropped_once() {
 }
 
 #[test]
+fn a_handle_that_goes_beside_a_waker_leaves_one_of_them_to_free_the_cell() {
+    model("task: drop of the handle against that of a waker", || {
+        let queue = Arc::new(Queue::default());
+        let (future, waker, dropped) = twice();
+        let (task, handle) = goroutine_on(Arc::clone(&queue) as _, future);
+        task.run(&*queue);
+        let waker = take_waker(&waker).expect("it has been polled");
+        let dropping = thread::spawn(move || drop(waker));
+        drop(handle);
+        dropping.join().unwrap();
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+        assert_eq!(queue.ended.load(Ordering::Relaxed), 1);
+        assert_eq!(Arc::strong_count(&queue), 1, "everything is freed");
+    });
+}
+
+#[test]
+fn an_end_and_the_drops_of_its_handle_and_of_a_waker_free_the_cell_once() {
+    model("task: end against drops of handle and waker", || {
+        let queue = Arc::new(Queue::default());
+        let (future, waker, _) = twice();
+        let result = Arc::new(AtomicUsize::new(0));
+        let counted = Counted(Arc::clone(&result));
+        let body = async move {
+            future.await;
+            counted
+        };
+        let (task, handle) = goroutine_on(Arc::clone(&queue) as _, body);
+        task.run(&*queue);
+        let waker = take_waker(&waker).expect("it has been polled");
+        waker.wake_by_ref();
+        let theirs = Arc::clone(&queue);
+        let runner = thread::spawn(move || assert!(theirs.run_one()));
+        let dropping = thread::spawn(move || drop(waker));
+        drop(handle);
+        runner.join().unwrap();
+        dropping.join().unwrap();
+        assert_eq!(result.load(Ordering::Relaxed), 1);
+        assert_eq!(Arc::strong_count(&queue), 1, "everything is freed");
+    });
+}
+
+#[test]
+fn the_first_to_wait_makes_the_queue_or_sees_the_end() {
+    model("task: end against the first two who wait", || {
+        let queue = Arc::new(Queue::default());
+        let (task, handle) = goroutine_on(Arc::clone(&queue) as _, || 7);
+        let handle = Arc::new(handle);
+        let theirs = Arc::clone(&handle);
+        let first = thread::spawn(move || look_for_end(&theirs));
+        let theirs = Arc::clone(&queue);
+        let runner = thread::spawn(move || task.run(&*theirs));
+        let mine = look_for_end(&handle);
+        let their = first.join().unwrap();
+        runner.join().unwrap();
+        // Who looked too soon has left again.
+        let last = look_for_end(&handle);
+        let n_won = [mine, their, last].into_iter().filter(|won| *won).count();
+        assert_eq!(n_won, 1, "one has the result");
+        drop(handle);
+        assert_eq!(Arc::strong_count(&queue), 1, "everything is freed");
+    });
+}
+
+/// Waits for an end, once, and leaves. Whether it won the result.
+fn look_for_end(handle: &rendez_pool::JoinHandle<i32>) -> bool {
+    use rendez_core::{case::AsCase, wait::CaseFuture};
+    let location = std::panic::Location::caller();
+    let mut waits = Box::pin(CaseFuture::new(handle.__case(), location));
+    let polled = waits.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    polled.is_ready()
+}
+
+#[test]
 fn a_cancel_drops_the_future_or_comes_too_late() {
     model("task: cancel against wake and end", || {
         let queue = Arc::new(Queue::default());

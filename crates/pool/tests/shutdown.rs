@@ -190,3 +190,66 @@ fn a_wait_group_counts_goroutines_that_panic_too() {
         assert_eq!(wg.count(), 0);
     });
 }
+
+/// Wakes whom it is given, and keeps the wakers until it is told to let them go.
+fn waker_thread(wakers: std::sync::mpsc::Receiver<std::task::Waker>) {
+    let mut kept = Vec::new();
+    for waker in wakers {
+        waker.wake_by_ref();
+        kept.push(waker.clone());
+        kept.push(waker);
+    }
+    for waker in kept {
+        waker.wake();
+    }
+}
+
+#[test]
+fn a_pool_goes_under_those_who_wake_cancel_and_drop_its_last_goroutines() {
+    const ROUNDS: usize = 300;
+    within_a_minute(|| {
+        let mut marks = Vec::new();
+        let (to_waker, wakers) = std::sync::mpsc::channel();
+        let waking = std::thread::spawn(move || waker_thread(wakers));
+        for round in 0..ROUNDS {
+            let (pool, n_panics, mark) = counting();
+            let mut handles = Vec::new();
+            for i in 0..4 {
+                let to_waker = to_waker.clone();
+                let mut polled = 0;
+                let body = std::future::poll_fn(move |cx| {
+                    polled += 1;
+                    if polled == 3 {
+                        assert!(i != 1, "told to");
+                        return std::task::Poll::Ready(i);
+                    }
+                    to_waker.send(cx.waker().clone()).unwrap();
+                    if i == 2 {
+                        cx.waker().wake_by_ref();
+                    }
+                    std::task::Poll::Pending
+                });
+                handles.push(pool.go(body));
+            }
+            let inner = pool.clone();
+            drop(pool.go(move || drop(inner)));
+            let ends = std::thread::spawn(move || match round % 3 {
+                0 => drop(pool),
+                1 => pool.shutdown(),
+                _ => drop(pool.go(move || ())),
+            });
+            for (i, handle) in handles.into_iter().enumerate() {
+                // Some have ended by then, one by a panic.
+                handle.cancel();
+                if (i + round) % 2 == 0 {
+                    let _ = handle.join();
+                }
+            }
+            ends.join().unwrap();
+            marks.push((mark, n_panics));
+        }
+        drop(to_waker);
+        waking.join().unwrap();
+        until(|| marks.iter().all(|(mark, _)| mark.strong_count() == 0));
+    });
+}
