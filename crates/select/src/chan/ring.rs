@@ -12,7 +12,7 @@
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
-use std::mem::{MaybeUninit, forget, needs_drop};
+use std::mem::{ManuallyDrop, MaybeUninit, forget, needs_drop};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 
@@ -141,8 +141,49 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Moves the values to `size` new slots, for which they are not too many.
+    /// Makes it `size` slots, for which the values are not too many. The memory is extended or
+    /// cut in place where the allocator can, and only those values move that must.
     fn resize(&mut self, size: usize) {
+        if !self.boxed {
+            return self.move_into_box(size);
+        }
+        let (len, old) = (self.len(), self.size);
+        let first = self.head & (old - 1);
+        // SAFETY: made here as a box of so many slots. Should the memory not be had, it still
+        // is one, which `self` owns.
+        let mut slots = ManuallyDrop::new(unsafe { self.as_box() }.into_vec());
+        if size > old {
+            slots.reserve_exact(size - old);
+            let start = slots.as_mut_ptr();
+            // The values at the start go on behind those at the end.
+            let wrapped = (first + len).saturating_sub(old);
+            // SAFETY: there is memory for `size` slots, of which those from `old` on, as many
+            // and more, hold no values.
+            unsafe {
+                start.add(old).copy_from_nonoverlapping(start, wrapped);
+                slots.set_len(size);
+            }
+        } else {
+            // What lies in the half that is cut off goes to the same place in the other, where
+            // nothing lies: there are fewer than half as many values.
+            let (from, to) = (first.max(size), (first + len).min(old));
+            let start = slots.as_mut_ptr();
+            // SAFETY: both runs are slots of the memory, `size` apart and no longer than that.
+            unsafe {
+                let target = start.add(from - size);
+                target.copy_from_nonoverlapping(start.add(from), to.saturating_sub(from));
+            }
+            slots.truncate(size);
+        }
+        let slots = ManuallyDrop::into_inner(slots).into_boxed_slice();
+        self.slots = NonNull::from(Box::leak(slots)).cast();
+        self.size = size;
+        self.head = first & (size - 1);
+        self.tail = self.head + len;
+    }
+
+    /// Moves the values from another's slots to `size` of its own.
+    fn move_into_box(&mut self, size: usize) {
         let len = self.len();
         let slots = Box::<[T]>::new_uninit_slice(size);
         let slots = NonNull::from(Box::leak(slots)).cast::<T>();
@@ -161,19 +202,27 @@ impl<T> Ring<T> {
                 .add(before_end)
                 .copy_from_nonoverlapping(old, len - before_end);
         }
-        self.free();
         (self.head, self.tail) = (0, len);
         (self.size, self.slots, self.boxed) = (size, slots, true);
     }
 
+    /// The slots as the box they are.
+    ///
+    /// # Safety
+    ///
+    /// They are [`boxed`](Self::boxed), and used by the box alone from here on.
+    unsafe fn as_box(&self) -> Box<[MaybeUninit<T>]> {
+        let slots = NonNull::slice_from_raw_parts(self.slots.cast(), self.size);
+        // SAFETY: a box of so many slots was leaked for them.
+        unsafe { Box::from_raw(slots.as_ptr()) }
+    }
+
     /// Frees the slots; the values have been moved out, or dropped.
     fn free(&mut self) {
-        if !self.boxed {
-            return;
+        if self.boxed {
+            // SAFETY: they are, and are used no more.
+            drop(unsafe { self.as_box() });
         }
-        let slots = NonNull::slice_from_raw_parts(self.slots, self.size);
-        // SAFETY: made by `resize` as a box of so many slots.
-        drop(unsafe { Box::from_raw(slots.as_ptr() as *mut [MaybeUninit<T>]) });
     }
 }
 
