@@ -257,7 +257,16 @@ mod tests {
         let mut random = 1_u64;
         let mut n = 0;
         // Up, down, and around the places where memory is taken and given back.
-        for (steps, up) in [(9_000, 90), (9_000, 10), (9_000, 50), (30_000, 75)] {
+        for (steps, up) in [
+            (9_000, 90),
+            (9_000, 10),
+            (9_000, 50),
+            (30_000, 75),
+            (20_000, 20),
+            (60_000, 70),
+            (60_000, 10),
+            (30_000, 80),
+        ] {
             for _ in 0..steps {
                 random = random
                     .wrapping_mul(6_364_136_223_846_793_005)
