@@ -363,6 +363,8 @@ impl Worker {
         core.begin_turn();
         if std::mem::take(&mut core.searching) {
             drop(guard);
+            // It showed no turn meanwhile: the monitor may have let the pool go.
+            shared.begin_watch();
             if let Some(core) = shared.sleep.found(|| shared.queues.has_work()) {
                 shared.start(core, true);
             }
