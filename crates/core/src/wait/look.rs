@@ -159,6 +159,9 @@ pub(super) fn idle<A: Arms + ?Sized>(arms: &A) -> Option<u64> {
     ready.is_none().then_some(sum)
 }
 
+/// Not in a model, which would explore each look.
+const LOOKS: bool = !cfg!(rendez_loom);
+
 /// Looks for about as long as a sleep and its wake would take, before it queues. A peer that
 /// comes meanwhile finds nobody to wake, which would cost it more than all the looking.
 pub(super) fn look_a_while<A: Arms + ?Sized>(
@@ -169,7 +172,7 @@ pub(super) fn look_a_while<A: Arms + ?Sized>(
 ) -> Option<Won> {
     let n = arms.len();
     // A pool's worker has other goroutines to run, and virtual time stands still.
-    let may = !watch && !matches!(deadline, Deadline::Past) && multicore();
+    let may = !watch && !matches!(deadline, Deadline::Past) && LOOKS;
     if !may || hooks::has_scheduler() || hooks::bubble().is_some() {
         return None;
     }
@@ -188,7 +191,7 @@ pub(super) fn look_a_while<A: Arms + ?Sized>(
 
 /// Waits a little, queued, for a peer that is already on its way.
 pub(super) fn spin<A: Arms + ?Sized>(arms: &A, waiter: &Waiter) -> Option<usize> {
-    multicore()
+    LOOKS
         .then(|| turns(arms, 6, 50, || waiter.ready()))
         .flatten()
 }
@@ -205,7 +208,8 @@ fn epochs<A: Arms + ?Sized>(arms: &A) -> u64 {
 
 /// Asks `done` after pauses, each twice as long as the one before, since a peer is faster the
 /// less its cache lines are asked for; then each time giving way to other threads, which on
-/// a busy machine lets the peer run. A pool's worker has goroutines for whoever else would run:
+/// a busy machine lets the peer run; where there is one processor nobody is on his way during a
+/// pause, and there are none. A pool's worker has goroutines for whoever else would run:
 /// it hands them on instead.
 ///
 /// If it lets a stranger run instead, for as long as the system gives him, a sleep and its
@@ -227,6 +231,7 @@ fn turns<A: Arms + ?Sized, R>(
     std::thread_local! {
         static WARY_FOR: Cell<u32> = const { Cell::new(0) };
     }
+    let pauses = if multicore() { pauses } else { 0 };
     for step in 0..pauses {
         (0..1_u32 << step).for_each(|_| spin_loop());
         if let Some(done) = done() {
