@@ -164,10 +164,10 @@ impl<T> Sender<T> {
         SendFuture(CaseFuture::new(send, Location::caller()))
     }
 
-    /// Reserves a place for one value, blocking while there is none; at capacity 0, it
-    /// reserves a receiver. The value is sent later, and without waiting, by
-    /// [`Permit::send`]. A receiver so reserved waits for the value even past its own time
-    /// limit: who holds a permit at capacity 0 should not block before it is used.
+    /// Reserves a place for one value, blocking while there is none: a free slot, or where there
+    /// is none, as at capacity 0, a receiver that waits. The value is sent later, and without
+    /// waiting, by [`Permit::send`]. A receiver so reserved waits for the value even past its own
+    /// time limit: who holds a permit should not block before it is used.
     ///
     /// # Errors
     ///

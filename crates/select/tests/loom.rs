@@ -275,6 +275,30 @@ fn a_dropped_permit_lets_the_next_sender_in() {
 }
 
 #[test]
+fn a_filled_permit_leaves_no_offer_behind() {
+    model(
+        "cap 1: a permit is filled for a receiver, an offer waits",
+        || {
+            let (tx, rx) = bounded(1);
+            let (_keep, never) = bounded::<u8>(0);
+            let (other, theirs) = (tx.clone(), rx.clone());
+            let permit = tx.reserve().unwrap();
+            let receiver = thread::spawn(move || theirs.recv().unwrap());
+            let offer = thread::spawn(move || {
+                rendez_select::select! {
+                    send(other, 2) -> sent => sent.unwrap(),
+                    recv(never) -> _ => unreachable!(),
+                }
+            });
+            permit.send(1).unwrap();
+            offer.join().unwrap();
+            let first = receiver.join().unwrap();
+            assert_eq!(first + rx.try_recv().unwrap(), 3);
+        },
+    );
+}
+
+#[test]
 fn a_dropped_select_future_takes_nothing() {
     model("select_async: dropped against a send", || {
         let (tx, rx) = bounded(1);

@@ -61,3 +61,28 @@ fn who_may_not_wait_passes_over_an_offer_whose_task_has_to_be_polled() {
     assert_eq!(poll(offering.as_mut()), Poll::Ready(true));
     assert_eq!(poll(receive), Poll::Ready(Ok(1)));
 }
+
+/// The only slot is held, and a receiver waits: an offer holds the receiver, as a value would
+/// go to it.
+#[test]
+fn an_offer_without_a_slot_holds_a_receiver_that_waits() {
+    let (tx, rx) = bounded(1);
+    let permit = tx.reserve().unwrap();
+    let mut first = pin!(rx.recv_async());
+    let mut second = pin!(rx.recv_async());
+    assert!(poll(first.as_mut()).is_pending());
+    assert!(poll(second.as_mut()).is_pending());
+    let mut offering = pin!(async {
+        select_async! { send(tx, 2) -> sent => sent.is_ok(), recv(never::<()>()) -> _ => false }
+    });
+    assert_eq!(poll(offering.as_mut()), Poll::Ready(true));
+    assert!(select! { send(tx, 3) -> sent => sent.is_ok(), default => false });
+    let mut third = pin!(tx.reserve_async());
+    assert!(poll(third.as_mut()).is_pending(), "nobody waits any more");
+    permit.send(4).unwrap();
+    assert_eq!(poll(first), Poll::Ready(Ok(2)));
+    assert_eq!(poll(second), Poll::Ready(Ok(3)));
+    assert!(poll(third.as_mut()).is_pending());
+    assert_eq!(rx.try_recv(), Ok(4));
+    assert!(poll(third).is_ready());
+}

@@ -238,16 +238,14 @@ impl<T> Offer<'_, T> {
         let (state, _) = chan.parts();
         let won = if state.no_sends() {
             reg.claim_self().map(|()| Some(CLOSED))
-        } else if state.is_rendezvous() {
+        } else if state.has_room() {
+            reg.claim_self().map(|()| Some(PERMIT))
+        } else {
             match state.recvq.pair_reserve(reg) {
                 PairReserve::Held => Ok(Some(PERMIT)),
                 PairReserve::SelfTaken(taken) => Err(taken),
                 PairReserve::Nobody => Ok(None),
             }
-        } else if state.has_room() {
-            reg.claim_self().map(|()| Some(PERMIT))
-        } else {
-            Ok(None)
         };
         match won {
             Ok(Some(outcome)) => {
@@ -280,11 +278,7 @@ unsafe impl<T> Case for Offer<'_, T> {
         if state.no_sends() {
             return Some(CLOSED);
         }
-        let won = if state.is_rendezvous() {
-            state.recvq.reserve()
-        } else {
-            state.has_room()
-        };
+        let won = state.has_room() || state.recvq.reserve();
         won.then(|| {
             state.offer();
             PERMIT

@@ -154,10 +154,6 @@ impl<T> State<T> {
         self.no_more() && self.buf.is_empty() && self.offers == 0
     }
 
-    pub(crate) fn is_rendezvous(&self) -> bool {
-        self.cap == 0
-    }
-
     /// Whether a receive is worth a try.
     #[inline]
     pub(crate) fn recv_ready(&self) -> bool {
@@ -424,6 +420,9 @@ impl<T> State<T> {
             Some(receiver) => self.give(receiver, value, wakes),
             None => self.insert(value),
         }
+        // Its slot is free if an open receiver took the value, which a sender may wait for that
+        // passed over that receiver: it belongs to the same select, or is about to leave.
+        self.settle(wakes);
         self.end_if_drained(wakes);
         Ok(())
     }
