@@ -371,7 +371,8 @@ mod threads {
     fn serve() {
         while let Some(f) = next() {
             // A panic has been reported by the panic hook; the thread serves on.
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+            crate::quiet::drop_quietly(ended);
             IDLE.lock().waiting += 1;
         }
     }

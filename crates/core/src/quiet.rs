@@ -1,6 +1,7 @@
 //! Dropping what is the user's where a panic of its drop must not take the caller along.
 
 use std::mem;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Drops `value`. A panic of its drop has been reported by the panic hook, and goes no further.
@@ -31,6 +32,31 @@ fn drop_payload(payload: Box<dyn std::any::Any + Send>) {
 /// [`drop_quietly`] for each of `values`: one that panics hides no other.
 pub fn drop_each_quietly<T>(values: impl IntoIterator<Item = T>) {
     values.into_iter().for_each(drop_quietly);
+}
+
+/// A value that is [dropped quietly](drop_quietly).
+#[derive(Debug)]
+pub struct Quiet<T>(Option<T>);
+
+impl<T> Quiet<T> {
+    /// Of `value`.
+    pub const fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+}
+
+impl<T> Deref for Quiet<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl<T> Drop for Quiet<T> {
+    fn drop(&mut self) {
+        drop_quietly(self.0.take());
+    }
 }
 
 #[cfg(all(test, not(rendez_loom)))]

@@ -20,7 +20,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use rendez_core::goroutine::{Goroutine as Identity, coarse};
+use rendez_core::quiet::drop_quietly;
 use rendez_core::shim::{Arc, Mutex, OnceLock};
+use rendez_core::wake::Wake;
 
 use crate::builder;
 use crate::dump::Entry;
@@ -121,7 +123,8 @@ impl Slot {
         if !matches!(&*self.0.lock(), Some(old) if old.will_wake(waker)) {
             let new = waker.clone();
             // Dropped after the lock: a waker is foreign code.
-            let _old = self.0.lock().replace(new);
+            let old = self.0.lock().replace(new);
+            drop_quietly(old);
         }
     }
 
@@ -130,8 +133,15 @@ impl Slot {
         // another.
         let waker = self.0.lock().take();
         if let Some(waker) = waker {
-            waker.wake();
+            // It may panic, and the caller be a worker between two goroutines.
+            Wake::Task(waker).wake();
         }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        drop_quietly(self.0.lock().take());
     }
 }
 

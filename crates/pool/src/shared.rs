@@ -1,10 +1,13 @@
 //! What all threads of a pool share.
 
+use std::fmt;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Instant;
 
 use rendez_core::countdown::{Countdown, Zero};
 use rendez_core::goroutine::{Goroutine as Identity, WaitKind};
+use rendez_core::quiet::{Quiet, drop_quietly};
 use rendez_core::shim::{Arc, Mutex, OnceLock, Weak};
 use rendez_core::wait;
 
@@ -38,6 +41,11 @@ pub(crate) struct Policy {
     pub(crate) max_blocking: Option<usize>,
 }
 
+/// Writes a line to stderr; `eprintln` would panic where nobody reads it.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// What the threads of a pool share.
 pub(crate) struct Shared {
     pub(crate) queues: Queues,
@@ -45,8 +53,9 @@ pub(crate) struct Shared {
     pub(crate) crew: Crew<Box<Core>>,
     pub(crate) watch: Watch,
     pub(crate) threads: Threads,
-    pub(crate) on_panic: OnPanic,
-    on_deadlock: OnDeadlock,
+    // The user's, and dropped by whoever lets go of the pool last: the monitor for one.
+    pub(crate) on_panic: Quiet<OnPanic>,
+    on_deadlock: Quiet<OnDeadlock>,
     deadlock_told: OnceLock<()>,
     pub(crate) limit: Option<Limit<Task>>,
     pub(crate) registry: Registry,
@@ -73,8 +82,8 @@ impl Shared {
             crew: Crew::new(),
             watch: Watch::new(),
             threads: Threads::new(config),
-            on_panic: policy.on_panic,
-            on_deadlock: policy.on_deadlock,
+            on_panic: Quiet::new(policy.on_panic),
+            on_deadlock: Quiet::new(policy.on_deadlock),
             deadlock_told: OnceLock::new(),
             limit: policy.max_blocking.map(Limit::new),
             registry: Registry::default(),
@@ -120,9 +129,9 @@ impl Shared {
         let given = self.threads.give(core, |core| worker::main(this, core));
         if let Err((mut core, error)) = given {
             if self.no_thread.set(()).is_ok() {
-                eprintln!(
+                say(format_args!(
                     "rendez: no thread to be had ({error}); goroutines wait for one that runs"
-                );
+                ));
             }
             // Whoever comes free, or queues more, finds them in the shared queue.
             core.give_away(&self.queues);
@@ -230,7 +239,8 @@ impl Shared {
         if self.deadlock_told.set(()).is_ok() {
             let dump = Dump::of(std::slice::from_ref(self));
             // A hook that panics has been reported.
-            let _ = catch_unwind(AssertUnwindSafe(|| (self.on_deadlock)(&dump)));
+            let told = catch_unwind(AssertUnwindSafe(|| (self.on_deadlock)(&dump)));
+            drop_quietly(told);
         }
     }
 
@@ -250,7 +260,9 @@ impl Shared {
         self.stats.spawned(Writers::Many);
         if let Err((task, error)) = own.start(task) {
             if self.no_thread.set(()).is_ok() {
-                eprintln!("rendez: no thread to be had ({error}) for a goroutine of its own");
+                say(format_args!(
+                    "rendez: no thread to be had ({error}) for a goroutine of its own"
+                ));
             }
             task.refuse();
             task.run(&**own);

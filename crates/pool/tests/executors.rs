@@ -743,3 +743,37 @@ fn who_awaits_a_task_runs_while_a_drop_that_ended_it_goes_on() {
         assert!(matches!(ends.join(), Err(JoinError::Cancelled)));
     });
 }
+
+#[test]
+fn a_workers_thread_outlives_the_wakers_and_payloads_that_panic() {
+    /// Panics when it wakes, and with what panics when it is dropped.
+    #[derive(Default)]
+    struct Panics(AtomicUsize);
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            std::panic::panic_any(OnDrop(|| panic!("a payload is dropped")));
+        }
+    }
+    within_a_minute(|| {
+        let pool = pool(1);
+        let keep = Keep::default();
+        let (tx, rx) = bounded::<()>(0);
+        let ours = pool.go(async move { rx.recv_async().await });
+        let theirs = keep.go(async move { ours.await.is_ok() });
+        let mut task = keep.take();
+        let panics = Arc::new(Panics::default());
+        let waker = Waker::from(Arc::clone(&panics));
+        assert!(
+            Pin::new(&mut task)
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        // A goroutine of the pool ends, and wakes the task.
+        drop(tx);
+        until(|| panics.0.load(Ordering::SeqCst) == 1);
+        assert_eq!(pool.go(async { 1 }).join().unwrap(), 1);
+        task.run();
+        assert!(theirs.join().unwrap());
+    });
+}

@@ -167,6 +167,83 @@ fn told_once() {
     let _ = handle.join();
 }
 
+/// Panics where the monitor drops it.
+struct Panics;
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        let thread = std::thread::current();
+        assert!(thread.name() != Some("rendez-monitor"), "dropped");
+    }
+}
+
+/// Whether a goroutine that waits behind one that is stuck gets another thread.
+fn is_monitored() -> bool {
+    let pool = Pool::builder().workers(1).build().unwrap();
+    let (tx, rx) = std::sync::mpsc::channel();
+    let stuck = pool.go(move || rx.recv());
+    pool.go(move || tx.send(1).is_ok()).join().unwrap() && stuck.join().unwrap().is_ok()
+}
+
+/// The monitor tells a pool's hook, which panics with what panics when it is dropped.
+fn a_hook_panics_with_what_panics() {
+    let (wake, woken) = bounded::<u8>(1);
+    let pool = Pool::builder()
+        .workers(1)
+        .on_deadlock(move |_| {
+            wake.send(1).unwrap();
+            std::panic::panic_any(Panics);
+        })
+        .build()
+        .unwrap();
+    let _ = pool.go(move || woken.recv()).join();
+    eprintln!("monitored: {}", is_monitored());
+}
+
+/// The monitor is the last to let a pool go, and so drops its hooks.
+fn the_monitor_drops_a_hook_that_panics() {
+    thread_local! {
+        static AT_END: std::cell::RefCell<Option<std::sync::mpsc::Sender<()>>> =
+            const { std::cell::RefCell::new(None) };
+    }
+    let (wake, woken) = bounded::<u8>(1);
+    let (thread, thread_ended) = std::sync::mpsc::channel::<()>();
+    let (main, main_ended) = std::sync::mpsc::channel::<()>();
+    let ended = std::sync::Mutex::new((thread_ended, main_ended));
+    let hooks = (Panics, Panics);
+    let pool = Pool::builder()
+        .workers(1)
+        .on_panic(move |_, _| _ = &hooks.0)
+        .on_deadlock(move |_| {
+            _ = &hooks.1;
+            wake.send(1).unwrap();
+            let ended = ended.lock().unwrap();
+            ended.0.recv().unwrap_err();
+            ended.1.recv().unwrap_err();
+        })
+        .build()
+        .unwrap();
+    let handle = pool.go(move || {
+        AT_END.set(Some(thread));
+        woken.recv()
+    });
+    drop(pool);
+    let _ = handle.join();
+    drop(main);
+    eprintln!("monitored: {}", is_monitored());
+}
+
+const PANIC: &[Program] = &[
+    (
+        "a_hook_panics_with_what_panics",
+        a_hook_panics_with_what_panics,
+    ),
+    (
+        "the_monitor_drops_a_hook_that_panics",
+        the_monitor_drops_a_hook_that_panics,
+    ),
+];
+
 const STUCK: &[Program] = &[
     ("stuck", stuck),
     ("stuck_after_a_while", stuck_after_a_while),
@@ -211,7 +288,7 @@ fn run(name: &str) -> String {
 }
 
 pub(super) fn main() {
-    if ran(&[STUCK, ENDS, WAITS].concat()) {
+    if ran(&[PANIC, STUCK, ENDS, WAITS].concat()) {
         return;
     }
     let text = run("stuck");
@@ -243,6 +320,16 @@ pub(super) fn main() {
             text.is_empty() && status.success(),
             "{name} is not stuck: {text}"
         );
+    }
+    for (name, _) in PANIC {
+        let run = Run {
+            at_most: Some(Duration::from_secs(20)),
+            ..Run::default()
+        };
+        let (text, status) = run.run(name);
+        assert!(text.contains("dropped"), "{name}: {text}");
+        assert!(text.ends_with("monitored: true\n"), "{name}: {text}");
+        assert!(status.success(), "{name}: {text}");
     }
     // How long until a stand is reported: a few tenths of a second.
     let for_long = Run {
