@@ -128,7 +128,7 @@ fn random_programs_end_and_leave_nothing_behind() {
     let seconds = setting("RENDEZ_STRESS_SECONDS").unwrap_or(2);
     let until = Instant::now() + Duration::from_secs(seconds);
     let fixed: Option<u64> = setting("RENDEZ_STRESS_SEED");
-    let mut seed = fixed.unwrap_or(0x9E37_79B9_7F4A_7C15);
+    let mut seed = fixed.unwrap_or_else(rendez_core::hooks::random);
     let mut rounds = 0;
     while Instant::now() < until {
         eprintln!("seed {seed}");

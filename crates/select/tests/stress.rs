@@ -358,7 +358,7 @@ fn nothing_is_lost_doubled_or_stuck() {
     let seconds = setting("RENDEZ_STRESS_SECONDS").unwrap_or(3);
     let fixed: Option<u64> = setting("RENDEZ_STRESS_SEED");
     let until = Instant::now() + Duration::from_secs(seconds);
-    let mut seed = fixed.unwrap_or(0x5EED);
+    let mut seed = fixed.unwrap_or_else(rendez_core::hooks::random);
     let mut rounds = 0;
     while Instant::now() < until {
         let name = format!("seed {seed}");
