@@ -6,7 +6,8 @@
 //!
 //! Invariant: who looks at a goroutine's scheduler here knows that the goroutine has not ended, or
 //! keeps its pool by other means. Whoever queues it must [keep](Home::keep) the scheduler, as
-//! long as it is at that: the goroutine may end meanwhile.
+//! long as it is at that: the goroutine may end meanwhile. (`tests/loom/home.rs` has models of
+//! wakes, cancels and ends while the pool is let go.)
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;

@@ -11,12 +11,50 @@ use std::time::{Duration, Instant};
 use rendez_core::countdown::{Countdown, Zero};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::hooks;
+use rendez_core::shim::unmodelled::{AtomicUsize, Ordering};
 use rendez_core::shim::{Arc, Mutex, expect_sleepers, thread};
 
 use crate::core::Core;
 
-/// From how many threads on the system is told how many there are.
-const MANY: usize = 256;
+/// The threads of all pools, of which the system is told. Not modelled: it orders nothing.
+static CROWD: Crowd = Crowd::new();
+
+/// How many threads there are, and how many the system expects.
+#[derive(Debug)]
+struct Crowd {
+    n: AtomicUsize,
+    expected: AtomicUsize,
+}
+
+impl Crowd {
+    /// From how many threads on the system is told.
+    const MANY: usize = 256;
+
+    const fn new() -> Self {
+        Self {
+            n: AtomicUsize::new(0),
+            expected: AtomicUsize::new(Self::MANY - 1),
+        }
+    }
+
+    /// One more; gives how many the system is to expect if those are more than it does.
+    fn one_more(&self) -> Option<usize> {
+        let n = self.n.fetch_add(1, Ordering::Relaxed) + 1;
+        if n <= self.expected.load(Ordering::Relaxed) {
+            return None;
+        }
+        // As many again may come before it is told again.
+        let more = |expected| (n > expected).then_some(2 * n - 1);
+        let told = self
+            .expected
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        told.is_ok().then_some(2 * n)
+    }
+
+    fn one_less(&self) {
+        self.n.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// How a pool's threads are made.
 #[derive(Clone, Debug)]
@@ -111,17 +149,13 @@ impl Threads {
             builder = builder.stack_size(size);
         }
         let _ = self.alive.add(1);
-        let n_alive = self.n_alive();
-        if n_alive >= MANY && n_alive.is_power_of_two() {
-            // As many again may come before this is asked next.
-            expect_sleepers(2 * n_alive);
+        if let Some(n) = CROWD.one_more() {
+            expect_sleepers(n);
         }
         let started = builder.spawn(main);
         #[cfg(all(feature = "signal", unix))]
         crate::quit::install();
-        started.map(drop).inspect_err(|_| {
-            let _ = self.alive.done();
-        })
+        started.map(drop).inspect_err(|_| self.ended())
     }
 
     /// Waits for a core; `None` if none comes for so long that the calling thread is to end.
@@ -162,6 +196,7 @@ impl Threads {
 
     /// The calling thread ends.
     pub(crate) fn ended(&self) {
+        CROWD.one_less();
         let _ = self.alive.done();
     }
 
@@ -181,5 +216,35 @@ impl Threads {
 
     pub(crate) fn n_alive(&self) -> usize {
         self.alive.count()
+    }
+}
+
+#[cfg(all(test, not(rendez_loom)))]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_is_told_of_a_crowd_in_steps_that_double() {
+        let crowd = Crowd::new();
+        let told: Vec<_> = (1..=1100)
+            .filter_map(|n| crowd.one_more().map(|expected| (n, expected)))
+            .collect();
+        assert_eq!(told, [(256, 512), (512, 1024), (1024, 2048)]);
+        (0..1100).for_each(|_| crowd.one_less());
+        assert!((0..2047).all(|_| crowd.one_more().is_none()));
+        assert_eq!(crowd.one_more(), Some(4096));
+    }
+
+    #[test]
+    fn no_step_is_missed_by_those_who_come_at_once() {
+        let crowd = Arc::new(Crowd::new());
+        let come = || {
+            let crowd = Arc::clone(&crowd);
+            thread::spawn(move || (0..500).filter_map(|_| crowd.one_more()).max())
+        };
+        let all = [come(), come(), come()];
+        let most = all.into_iter().filter_map(|t| t.join().unwrap()).max();
+        assert!(most.is_some_and(|most| most >= 1500), "{most:?}");
     }
 }

@@ -6,6 +6,8 @@
 
 #[path = "loom/cells.rs"]
 mod cells;
+#[path = "loom/home.rs"]
+mod home;
 #[path = "loom/live.rs"]
 mod live;
 #[path = "loom/workers.rs"]
