@@ -56,7 +56,7 @@ impl<T> Receiver<T> {
     #[track_caller]
     pub fn stream(&self) -> RecvStream<T> {
         RecvStream {
-            receiver: self.clone(),
+            receiver: Some(self.clone()),
             parked: None,
             location: Location::caller(),
             ended: false,
@@ -129,7 +129,8 @@ impl<T> fmt::Debug for IntoIter<T> {
 /// allocated when it first has to.
 #[must_use = "streams do nothing unless polled"]
 pub struct RecvStream<T> {
-    receiver: Receiver<T>,
+    // Until it first parks: then it lies there, for there is one of it.
+    receiver: Option<Receiver<T>>,
     parked: Option<Pin<Box<CaseFuture<Receiver<T>>>>>,
     location: &'static Location<'static>,
     ended: bool,
@@ -146,14 +147,18 @@ impl<T> Stream for RecvStream<T> {
         if this.ended {
             return Poll::Ready(None);
         }
-        let received = if let Some(parked) = &mut this.parked {
-            ready!(parked.as_mut().poll(cx))
-        } else if let Some(outcome) = this.receiver.try_now() {
-            this.receiver.finish(outcome)
-        } else {
-            let wait = CaseFuture::new(this.receiver.clone(), this.location);
-            ready!(this.parked.insert(Box::pin(wait)).as_mut().poll(cx))
-        };
+        if let Some(receiver) = &this.receiver {
+            if let Some(outcome) = receiver.try_now() {
+                let received = receiver.finish(outcome);
+                this.ended = received.is_err();
+                return Poll::Ready(received.ok());
+            }
+        }
+        if let Some(receiver) = this.receiver.take() {
+            this.parked = Some(Box::pin(CaseFuture::new(receiver, this.location)));
+        }
+        let parked = this.parked.as_mut().expect("it has the receiver now");
+        let received = ready!(parked.as_mut().poll(cx));
         this.ended = received.is_err();
         Poll::Ready(received.ok())
     }

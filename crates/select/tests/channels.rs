@@ -3,12 +3,13 @@
 
 mod common;
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Census, at_every_capacity, channel, poll};
+use futures_core::Stream;
 use rendez_core::block_on::block_on;
 use rendez_select::{
     RecvError, RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError, bounded, unbounded,
@@ -114,6 +115,16 @@ fn close_releases_everyone_who_waits() {
         Poll::Ready(Err(e)) => assert_eq!(e.0, 5, "an unpolled future has its value back"),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_stream_that_waits_is_one_receiver() {
+    let (tx, rx) = bounded::<u8>(1);
+    let mut stream = rx.stream();
+    drop(rx);
+    let next = std::future::poll_fn(|cx| Pin::new(&mut stream).poll_next(cx));
+    assert!(poll(pin!(next)).is_pending());
+    assert_eq!(tx.receiver_count(), 1);
 }
 
 #[test]

@@ -25,6 +25,7 @@ use rendez_core::contended;
 use rendez_core::queue::{Node, Queue, Registration};
 use rendez_core::shim::Mutex;
 use rendez_core::shim::atomic::{AtomicU64, AtomicUsize, Ordering};
+use rendez_core::waiter::Taken;
 use rendez_core::wake::WakeList;
 
 use crate::late::const_new;
@@ -153,14 +154,17 @@ impl State {
         let mut line = self.line.lock();
         // Set before the last look: a release after it comes to the queue.
         self.word.fetch_or(SLOW, Ordering::AcqRel);
+        // Whom an offer holds is passed over, as when permits come back.
+        let first = line.queue.first().is_none();
         let decide = || {
             self.refused(n)
-                .or_else(|| (line.queue.is_empty() && self.take(n)).then_some(Verdict::Granted))
+                .or_else(|| (first && self.take(n)).then_some(Verdict::Granted))
         };
         match reg.claim_self_if(decide) {
             Ok(Some(verdict)) => reg.complete_self(verdict.into_outcome()),
-            Ok(None) => line.queue.push(reg, ptr::without_provenance(n)),
-            Err(_) => {}
+            // An offer holds it: it looks again when that falls through.
+            Ok(None) | Err(Taken::Reserved) => line.queue.push(reg, ptr::without_provenance(n)),
+            Err(Taken::Gone) => {}
         }
         self.tidy(&line);
     }
