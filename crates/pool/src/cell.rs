@@ -14,11 +14,11 @@
 //! - No user code runs, and none of its values is dropped, under a lock.
 #![allow(unsafe_code)]
 
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use rendez_core::goroutine::{self, Goroutine as Identity};
 use rendez_core::quiet::drop_quietly;
@@ -30,10 +30,10 @@ use crate::cells;
 use crate::dump::{Entry, State as Shown};
 use crate::error::{JoinError, Payload};
 use crate::home::Home;
-use crate::joiners::Joiners;
+use crate::joiners::{Awaiting, Joiners, wake_awaiting};
 use crate::schedule::{Ending, Schedule, TaskResult};
 use crate::scope::Running;
-use crate::state::{Parked, State};
+use crate::state::{Completed, Parked, State};
 use crate::task::{Task, report, waker};
 
 /// The part of a cell that does not depend on what it runs.
@@ -49,7 +49,7 @@ pub(crate) struct Header {
     pub(crate) identity: Identity,
     pub(crate) joiners: Joiners,
     // Who is woken at the end because the handle is awaited: see `state`.
-    pub(crate) awaiting: UnsafeCell<MaybeUninit<Waker>>,
+    pub(crate) awaiting: Awaiting,
 }
 
 impl Header {
@@ -193,7 +193,7 @@ pub(crate) fn make<B: Body, E: Ending<B::Output>>(
             home,
             identity,
             joiners: Joiners::new(),
-            awaiting: UnsafeCell::new(MaybeUninit::uninit()),
+            awaiting: Awaiting::new(),
         },
         stage: UnsafeCell::new(Stage::Body(body)),
         ending: UnsafeCell::new(ManuallyDrop::new(ending)),
@@ -352,8 +352,18 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
         });
         // SAFETY: it has not ended, and who runs it keeps its scheduler.
         unsafe { header.home.get() }.finished();
-        let Some(word) = header.state.complete(!std::mem::needs_drop::<E>()) else {
-            return true;
+        let is_pools = header.home.is_pool();
+        let leaves = !std::mem::needs_drop::<E>();
+        let completed = (header.state).complete(leaves, || header.awaiting.read());
+        let word = match completed {
+            Completed::Left(waker) => {
+                if let Some(waker) = waker {
+                    // SAFETY: the step to DONE has granted it.
+                    unsafe { wake_awaiting(waker, is_pools) };
+                }
+                return true;
+            }
+            Completed::Stays(word) => word,
         };
         let unheard = if word.is_detached() {
             // SAFETY: the cell is ours, and who comes second of its end and its handle's drop
@@ -376,7 +386,10 @@ impl<B: Body, E: Ending<B::Output>> Cell<B, E> {
         cell.drop_ending();
         if word.is_awaited() {
             // At last, since the handle's owner runs at once.
-            task.wake_awaiting();
+            if let Some(waker) = header.awaiting.read() {
+                // SAFETY: the step to DONE has granted it.
+                unsafe { wake_awaiting(waker, is_pools) };
+            }
         }
         false
     }

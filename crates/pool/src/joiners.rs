@@ -7,9 +7,9 @@
 //! stands in the queue was forgotten, and gets nothing in its place.
 #![allow(unsafe_code)]
 
-use std::mem::MaybeUninit;
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
-use std::task::Waker;
+use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use rendez_core::case::Outcome;
 use rendez_core::queue::{Node, Queue, Registration};
@@ -74,6 +74,71 @@ impl Drop for Joiners {
     }
 }
 
+/// The place of the handle's waker, in words that may be read while they are written: the state
+/// word tells whether what was read is one, and whose.
+pub(crate) struct Awaiting {
+    data: AtomicPtr<()>,
+    vtable: AtomicPtr<RawWakerVTable>,
+}
+
+impl Awaiting {
+    pub(crate) fn new() -> Self {
+        Self {
+            data: AtomicPtr::new(ptr::null_mut()),
+            vtable: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    fn put(&self, waker: Waker) {
+        let waker = ManuallyDrop::new(waker);
+        let vtable = ptr::from_ref(waker.vtable()).cast_mut();
+        self.data.store(waker.data().cast_mut(), Ordering::Relaxed);
+        self.vtable.store(vtable, Ordering::Relaxed);
+    }
+
+    /// What lies there, if anything: a waker if the state word says so.
+    #[inline]
+    pub(crate) fn read(&self) -> Option<RawWaker> {
+        let data = self.data.load(Ordering::Relaxed);
+        let vtable = self.vtable.load(Ordering::Relaxed);
+        // SAFETY: null, or of a waker, and so there for ever.
+        unsafe { vtable.as_ref() }.map(|vtable| RawWaker::new(data, vtable))
+    }
+
+    /// Moves the waker out.
+    ///
+    /// # Safety
+    ///
+    /// There is one, and it is the caller's.
+    unsafe fn take(&self) -> Waker {
+        let raw = self.read().expect("a waker was put there");
+        // SAFETY: as the caller promises.
+        unsafe { Waker::from_raw(raw) }
+    }
+
+    fn is(&self, waker: &Waker) -> bool {
+        ptr::eq(self.data.load(Ordering::Relaxed), waker.data())
+            && ptr::eq(self.vtable.load(Ordering::Relaxed), waker.vtable())
+    }
+}
+
+/// The end has come of a goroutine, a pool's or not: wakes who awaits its handle.
+///
+/// # Safety
+///
+/// It is the handle's waker, and the caller's.
+#[inline]
+pub(crate) unsafe fn wake_awaiting(waker: RawWaker, is_pools: bool) {
+    // SAFETY: as the caller promises.
+    let waker = unsafe { Waker::from_raw(waker) };
+    match Task::of_waker(waker) {
+        // A task of another executor may end in the middle of anything, in a drop for instance.
+        Ok(task) if is_pools => task.wake_at_end(),
+        Ok(task) => task.wake_owned(),
+        Err(waker) => Wake::Task(waker).wake(),
+    }
+}
+
 impl Task {
     /// Has `waker` woken at the end, in place of the one before. False if that has come. Only
     /// the handle calls this, by one thread at a time.
@@ -86,11 +151,8 @@ impl Task {
             return false;
         }
         if word.is_awaited() {
-            let same = header.awaiting.with(|slot| {
-                // SAFETY: AWAITED was set, by us, and the runner only reads it.
-                unsafe { (*slot).assume_init_ref() }.will_wake(waker)
-            });
-            if same {
+            // The runner only reads it.
+            if header.awaiting.is(waker) {
                 return !header.state.load().is_done();
             }
             old = self.take_awaiting();
@@ -100,14 +162,11 @@ impl Task {
         }
         // Foreign code, which may panic: nobody is awaiting then.
         let new = waker.clone();
-        header.awaiting.with_mut(|slot| {
-            // SAFETY: AWAITED is not set, so the slot is the handle's.
-            unsafe { *slot = MaybeUninit::new(new) };
-        });
+        header.awaiting.put(new);
         let awaits = header.state.set_awaited();
         if !awaits {
             // SAFETY: still ours.
-            drop(unsafe { self.read_awaiting() });
+            drop(unsafe { header.awaiting.take() });
         }
         drop(old);
         awaits
@@ -123,33 +182,7 @@ impl Task {
     fn take_awaiting(&self) -> Option<Waker> {
         let ours = self.header().state.unset_awaited();
         // SAFETY: AWAITED was set, and is not any more.
-        ours.then(|| unsafe { self.read_awaiting() })
-    }
-
-    /// The end has come with AWAITED: wakes the handle.
-    #[inline]
-    pub(crate) fn wake_awaiting(&self) {
-        // SAFETY: the step to DONE has granted it to the runner.
-        let waker = unsafe { self.read_awaiting() };
-        match Self::of_waker(waker) {
-            // A task of another executor may end in the middle of anything, in a drop for instance.
-            Ok(task) if self.header().home.is_pool() => task.wake_at_end(),
-            Ok(task) => task.wake_owned(),
-            Err(waker) => Wake::Task(waker).wake(),
-        }
-    }
-
-    /// Moves the waker out.
-    ///
-    /// # Safety
-    ///
-    /// There is one, and it is the caller's.
-    unsafe fn read_awaiting(&self) -> Waker {
-        // Not changed: the handle may be comparing it.
-        self.header().awaiting.with(|slot| {
-            // SAFETY: as the caller promises.
-            unsafe { (*slot).assume_init_read() }
-        })
+        ours.then(|| unsafe { self.header().awaiting.take() })
     }
 
     /// Queues a joiner, or lets it win at once.

@@ -1,8 +1,8 @@
 //! A goroutine's state word and its named transitions.
 //!
 //! ```text
-//! | untakes (bits 41-63) | references (bits 9-40) |
-//! | GRANTED | AWAITED | DETACHED | TAKEN | WAITED | DONE | CANCELLED | RUNNING | SCHEDULED |
+//! | untakes (bits 42-63) | references (bits 10-41) |
+//! | CHANGED | GRANTED | AWAITED | DETACHED | TAKEN | WAITED | DONE | CANCELLED | RUNNING | SCHEDULED |
 //!
 //! born SCHEDULED ──start──▶ RUNNING ──park──▶ idle ──wake──▶ SCHEDULED
 //!                             │  ▲─────woken meanwhile: park says so, and it is queued again
@@ -22,7 +22,9 @@
 //! - **WAITED** says that somebody may stand in the queue of those who wait for the end.
 //! - **AWAITED** says that the handle's waker lies in the cell. The handle sets it, and takes
 //!   it back to change the waker, only while not DONE; the step to DONE takes it away and
-//!   with it grants the waker to the runner.
+//!   with it grants the waker to the runner. **CHANGED** says that it was ever taken back. Until
+//!   then what lies there is the one waker that was ever put there, so the runner may read it
+//!   before that step, and have none of the cell left to touch after it.
 //! - **GRANTED** says that TAKEN was set for one who waits in the queue. Should he be
 //!   forgotten, the handle, which he can use no more, finds the result when it is joined,
 //!   awaited or dropped.
@@ -38,9 +40,10 @@ const TAKEN: u64 = 1 << 5;
 const DETACHED: u64 = 1 << 6;
 const AWAITED: u64 = 1 << 7;
 const GRANTED: u64 = 1 << 8;
-const REFERENCE: u64 = 1 << 9;
+const CHANGED: u64 = 1 << 9;
+const REFERENCE: u64 = 1 << 10;
 const REFERENCES: u64 = (UNTAKE - 1) & !(REFERENCE - 1);
-const UNTAKE: u64 = 1 << 41;
+const UNTAKE: u64 = 1 << 42;
 
 /// The word.
 #[derive(Debug)]
@@ -101,6 +104,15 @@ pub(crate) enum Parked {
     Waits,
     /// As [`Waits`](Self::Waits), but nobody is left who could wake it: the runner frees it.
     Abandoned,
+}
+
+/// What the runner has after the step to DONE.
+#[derive(Debug)]
+pub(crate) enum Completed<W> {
+    /// Not its reference: it touches the cell no more. But the handle's waker, if there is one.
+    Left(Option<W>),
+    /// Its reference, and what the word was. If the handle's waker was there it is the runner's.
+    Stays(Word),
 }
 
 impl State {
@@ -184,22 +196,39 @@ impl State {
         before & (SCHEDULED | RUNNING | DONE) == 0
     }
 
-    /// The runner has stored the result. If the handle's waker was there it is the runner's.
-    /// If `leaves`, and the handle is there and nobody waits, the runner's reference goes too,
-    /// and `None` is given: the runner touches the cell no more.
-    pub(crate) fn complete(&self, leaves: bool) -> Option<Word> {
-        let leaves = |word| leaves && word & (AWAITED | WAITED | DETACHED) == 0;
+    /// The runner has stored the result. If `leaves`, and the handle is there and nobody stands in
+    /// the queue, the runner's reference goes too; `awaiting` reads the handle's waker then, which
+    /// is somebody else's unless it is given.
+    pub(crate) fn complete<W>(
+        &self,
+        leaves: bool,
+        awaiting: impl Fn() -> Option<W>,
+    ) -> Completed<W> {
         // ORDERING: Acquire pairs with the Release in `set_awaited`, for the waker; Release also
         // as in `unrefer`. The handle has a reference, so ours is not the last.
-        let ended = |word| {
-            let reference = if leaves(word) { REFERENCE } else { 0 };
-            Some(((word ^ (RUNNING | DONE)) & !AWAITED) - reference)
-        };
-        let before = self
-            .0
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, ended);
-        let before = before.unwrap_or_else(|word| word);
-        (!leaves(before)).then_some(Word(before))
+        let mut before = self.0.load(Ordering::Acquire);
+        loop {
+            let is_awaited = before & AWAITED != 0;
+            let leaves = leaves
+                && before & (WAITED | DETACHED) == 0
+                && !(is_awaited && before & CHANGED != 0);
+            // Nobody else has put one there before the word changes.
+            let waker = if leaves && is_awaited {
+                awaiting()
+            } else {
+                None
+            };
+            let reference = if leaves { REFERENCE } else { 0 };
+            let after = ((before ^ (RUNNING | DONE)) & !AWAITED) - reference;
+            let ended =
+                self.0
+                    .compare_exchange_weak(before, after, Ordering::AcqRel, Ordering::Acquire);
+            match ended {
+                Ok(_) if leaves => return Completed::Left(waker),
+                Ok(_) => return Completed::Stays(Word(before)),
+                Err(now) => before = now,
+            }
+        }
     }
 
     /// The handle has put its waker there. False if the goroutine has ended: nobody will
@@ -213,7 +242,7 @@ impl State {
 
     /// The handle takes its waker back. False if the goroutine has ended: it is the runner's.
     pub(crate) fn unset_awaited(&self) -> bool {
-        let waits_no_more = |word| (word & DONE == 0).then_some(word & !AWAITED);
+        let waits_no_more = |word| (word & DONE == 0).then_some((word & !AWAITED) | CHANGED);
         self.0
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, waits_no_more)
             .is_ok()
@@ -222,6 +251,12 @@ impl State {
     /// The handle wins the result, if it is there, and needs no more of it: as
     /// [`take`](Self::take) and [`detach`](Self::detach).
     pub(crate) fn take_last(&self) -> bool {
+        let word = self.load();
+        if word.is_ready() && word.n_references() == 1 {
+            // Nobody else is left to change it, as in `unrefer`.
+            self.0.store(word.0 | TAKEN | DETACHED, Ordering::Relaxed);
+            return true;
+        }
         let wins = |word| Word(word).is_ready().then_some(word | TAKEN | DETACHED);
         self.0
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, wins)
