@@ -11,6 +11,8 @@
 //! others see of it: the end of the queue they steal from, the slot, which turn it is at,
 //! and what they ask of its holder.
 
+use std::time::{Duration, Instant};
+
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 use rendez_core::hooks;
 use rendez_core::shim::Arc;
@@ -43,6 +45,8 @@ pub(crate) struct Core {
     chain: u32,
     turn: u64,
     until_sample: u32,
+    // When its holder last found work elsewhere, and the turn it was at.
+    found: Option<(Instant, u64)>,
     // The goroutine to run at once. Empty while any runs, so that nobody need take it.
     after: Option<Task>,
 }
@@ -133,6 +137,7 @@ impl Queues {
             chain: 0,
             turn: 0,
             until_sample: 0,
+            found: None,
             after: None,
         })
     }
@@ -202,6 +207,18 @@ impl Core {
     /// Its holder runs none any more.
     pub(crate) fn end_turn(&mut self) {
         self.seen.turn.store(self.turn, Ordering::Relaxed);
+    }
+
+    /// Its holder has found work elsewhere.
+    pub(crate) fn found(&mut self, at: Instant) {
+        self.found = Some((at, self.turn));
+    }
+
+    /// How long each goroutine took that ran here since work was last found elsewhere.
+    pub(crate) fn pace(&mut self, now: Instant) -> Option<Duration> {
+        let (at, turn) = self.found.take()?;
+        let n = u32::try_from((self.turn - turn) / 2).ok()?;
+        now.saturating_duration_since(at).checked_div(n)
     }
 
     /// It has a new holder, the thread with this number.

@@ -381,29 +381,40 @@ fn search(core: &mut Core, shared: &Shared) -> Option<Task> {
     /// Who has just run out of work leaves short queues to their owners for so long: they run
     /// what they have pushed sooner than it comes to another core, and later there is more.
     const COURTESY: Duration = Duration::from_micros(2);
-    const SHORT: usize = 8;
+    /// A queue is short if it holds less work than this, judged by what the thief itself has
+    /// run before: of the smallest goroutines a theft costs as much as several.
+    const LITTLE: Duration = Duration::from_micros(10);
+    const SHORTEST: usize = 8;
+    const SHORT: usize = 128;
     let was_woken = core.searching;
     core.searching = was_woken || shared.sleep.begin_search(shared.crew.n_workers());
     if !core.searching {
         return None;
     }
     let courteous = !was_woken && multicore();
-    let task = core.steal(&shared.queues, if courteous { SHORT } else { 1 });
+    let start = Instant::now();
+    let pace = core
+        .pace(start)
+        .map_or(LITTLE, |pace| pace.max(Duration::from_nanos(1)));
+    let n_little = LITTLE.as_nanos() / pace.as_nanos();
+    let short = usize::try_from(n_little).map_or(SHORT, |n| n.clamp(SHORTEST, SHORT));
+    let task = core.steal(&shared.queues, if courteous { short } else { 1 });
     if task.is_some() || !multicore() {
+        core.found(start);
         return task;
     }
-    let start = Instant::now();
     loop {
         (0..PAUSE).for_each(|_| spin_loop());
         // Without an attempt to steal, which counts for more than a look.
         let waited = start.elapsed();
         let courteous = courteous && waited < COURTESY;
-        let min = if courteous { SHORT } else { 1 };
+        let min = if courteous { short } else { 1 };
         let task = shared
             .queues
             .has_work()
             .then(|| core.steal(&shared.queues, min));
         if let Some(task) = task.flatten() {
+            core.found(start + waited);
             return Some(task);
         }
         if waited >= PATIENCE {
