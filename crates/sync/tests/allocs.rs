@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use rendez_sync::{OnceCell, once_func, once_value};
+use rendez_sync::{Map, OnceCell, once_func, once_value};
 
 fn allocations<R>(f: impl Fn() -> R) -> u64 {
     let ten_times = || (0..10).for_each(|_| drop(f()));
@@ -23,4 +23,15 @@ fn a_once_function_that_has_run_allocates_nothing() {
     let cell = OnceCell::new();
     assert!(allocations(|| cell.get_or_init(|| vec![1])) > 0);
     assert_eq!(allocations(|| cell.get_or_init(Vec::new)), 0);
+}
+
+#[test]
+fn a_range_and_a_clear_of_a_map_allocate_nothing() {
+    let map: Map<_, _> = (0..1000).map(|n| (n, n)).collect();
+    let range = || map.range(|&key, &value| black_box(key) == value);
+    range();
+    assert_eq!(allocations(range), 0);
+    map.clear();
+    map.store(1, 1);
+    assert_eq!(allocation_counter::measure(|| map.clear()).count_total, 0);
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 use std::future::Future;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -11,8 +12,8 @@ use rendez_core::block_on::block_on;
 use rendez_core::shim::atomic::{AtomicUsize, Ordering};
 use rendez_core::shim::{Arc, model, thread};
 use rendez_sync::{
-    AcquireError, Barrier, Cond, Mutex, Once, OnceCell, Pool, RwLock, RwLockUpgradableReadGuard,
-    RwLockWriteGuard, Semaphore, SingleFlight,
+    AcquireError, Barrier, Cond, Map, Mutex, Once, OnceCell, Pool, RwLock,
+    RwLockUpgradableReadGuard, RwLockWriteGuard, Semaphore, SingleFlight,
 };
 
 fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
@@ -615,5 +616,154 @@ fn a_pools_object_has_one_holder() {
         let other = thread::spawn(move || work(&theirs));
         work(&pool);
         other.join().unwrap();
+    });
+}
+
+/// A number is its own hash, so a model knows which keys share a branch: in a model one tells
+/// one bit apart, the lowest first. From 100 on they have one hash.
+#[derive(Clone, Default)]
+struct Itself(u64);
+
+impl Hasher for Itself {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only numbers are hashed");
+    }
+    fn write_u64(&mut self, n: u64) {
+        self.0 = n.min(100);
+    }
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type Plain = Map<u64, u64, BuildHasherDefault<Itself>>;
+
+/// A map with these keys, and what `f` does to it on another thread.
+fn map_beside(
+    keys: &[u64],
+    f: impl FnOnce(&Plain) + Send + 'static,
+) -> (Arc<Plain>, thread::JoinHandle<()>) {
+    let map = Arc::new(keys.iter().map(|&k| (k, k)).collect::<Plain>());
+    let theirs = Arc::clone(&map);
+    (map, thread::spawn(move || f(&theirs)))
+}
+
+fn keys_of(map: &Plain) -> Vec<u64> {
+    let mut keys = Vec::new();
+    map.range(|&k, _| {
+        keys.push(k);
+        true
+    });
+    keys.sort_unstable();
+    assert_eq!(map.len(), keys.len());
+    keys
+}
+
+#[test]
+fn of_two_swaps_one_sees_the_other() {
+    model("map: two swap the value of a key that is new", || {
+        let (map, other) = map_beside(&[], |map| {
+            let old = map.swap(0, 1);
+            assert!(old.is_none() || old == Some(2));
+        });
+        let old = map.swap(0, 2);
+        let now = map.load(&0);
+        other.join().unwrap();
+        assert!(old.is_none() || old == Some(1));
+        assert!(now == Some(2) || old.is_none() && now == Some(1));
+        assert_eq!(keys_of(&map), [0]);
+    });
+}
+
+#[test]
+fn a_key_stored_into_a_branch_that_goes_is_kept() {
+    model("map: a branch is emptied as a key is stored there", || {
+        let (map, other) = map_beside(&[0, 2], |map| {
+            assert!(map.delete(&0));
+            assert!(map.delete(&2));
+        });
+        map.store(4, 4);
+        assert_eq!(map.load(&4), Some(4));
+        other.join().unwrap();
+        assert_eq!(keys_of(&map), [4]);
+    });
+}
+
+#[test]
+fn a_branch_below_a_branch_that_goes_is_kept() {
+    model("map: two branches are emptied as a third is made", || {
+        let (map, other) = map_beside(&[0, 4], |map| {
+            assert!(map.delete(&0));
+            assert!(map.delete(&4));
+        });
+        assert_eq!(map.load_or_store(8, 8), (8, false));
+        assert_eq!(map.load_or_store(2, 2), (2, false));
+        other.join().unwrap();
+        assert_eq!(keys_of(&map), [2, 8]);
+    });
+}
+
+#[test]
+fn two_who_empty_a_branch_leave_none_behind() {
+    model("map: two delete, a third stores, of one branch", || {
+        let (map, other) = map_beside(&[0, 2], |map| assert!(map.delete(&0)));
+        let theirs = Arc::clone(&map);
+        let third = thread::spawn(move || theirs.store(6, 6));
+        assert_eq!(map.load_and_delete(&2), Some(2));
+        other.join().unwrap();
+        third.join().unwrap();
+        assert_eq!(keys_of(&map), [6]);
+    });
+}
+
+#[test]
+fn loads_do_not_go_back_in_time() {
+    model(
+        "map: two loads as a key leaves with its branch and returns",
+        || {
+            let (map, other) = map_beside(&[0, 2], |map| {
+                let age = |value| match value {
+                    Some(2) => 0,
+                    None => 1,
+                    _ => 2,
+                };
+                let first = age(map.load(&2));
+                let second = age(map.load(&2));
+                assert!(first <= second);
+            });
+            map.delete(&0);
+            map.delete(&2);
+            map.store(2, 3);
+            other.join().unwrap();
+            assert_eq!(map.load(&2), Some(3));
+        },
+    );
+}
+
+#[test]
+fn a_crowd_loses_nobody() {
+    model("map: of keys with one hash two come and one goes", || {
+        let (map, other) = map_beside(&[100], |map| map.store(101, 101));
+        let theirs = Arc::clone(&map);
+        let third = thread::spawn(move || assert!(theirs.delete(&100)));
+        map.store(102, 102);
+        other.join().unwrap();
+        third.join().unwrap();
+        assert_eq!(keys_of(&map), [101, 102]);
+        assert!(map.compare_and_delete(&101, &101));
+        assert_eq!(keys_of(&map), [102]);
+    });
+}
+
+#[test]
+fn a_clear_takes_all_or_comes_before() {
+    model("map: a clear against a store and a load", || {
+        let (map, other) = map_beside(&[0], Plain::clear);
+        map.store(2, 2);
+        let (old, new) = (map.load(&0), map.load(&2));
+        other.join().unwrap();
+        let left = keys_of(&map);
+        assert!(left.is_empty() || left == [2] && new.is_some());
+        assert!(old.is_some() || left.is_empty() == new.is_none());
     });
 }

@@ -1,16 +1,26 @@
-//! A map for many goroutines: Go's `sync.Map` over papaya's lock-free table.
+//! A map for many goroutines: Go's `sync.Map`, over a hash trie without locks.
 //!
-//! The table takes no locks, so hashing, comparing, cloning and dropping keys and values,
-//! and the closures given here, may all use the map themselves. A call pins the table's
+//! Nobody waits for another in it, so hashing, comparing, cloning and dropping keys and values,
+//! and the closures given here, may all use the map themselves. A call pins the trie's
 //! memory while it lasts; nothing that would keep it pinned is given out.
 
+mod node;
+mod reclaim;
+mod trie;
+
 use std::borrow::Borrow;
-use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 
+// A model must do the same each time.
+#[cfg(rendez_loom)]
+use foldhash::fast::FixedState as RandomState;
+#[cfg(not(rendez_loom))]
 use foldhash::fast::RandomState;
-use papaya::{Compute, HashMap, Operation};
+
+use self::node::Entry;
+use self::reclaim::Pin;
+use self::trie::{Put, Trie};
 
 /// A map that goroutines share without a lock around it.
 ///
@@ -19,8 +29,8 @@ use papaya::{Compute, HashMap, Operation};
 /// an `Arc`. What is overwritten or deleted is dropped soon after, when no call that could
 /// see it runs any more, and at the latest with the map.
 ///
-/// Keys must tell themselves apart by their `Hash`: where more than thirty of them have one
-/// hash, the table grows beyond need and a [`range`](Self::range) may never end.
+/// Keys should tell themselves apart by their `Hash`. Those that have one hash are searched one by
+/// one, and each change among them copies a list of pointers to them.
 ///
 /// # Examples
 ///
@@ -36,7 +46,8 @@ use papaya::{Compute, HashMap, Operation};
 /// assert!(ages.is_empty());
 /// ```
 pub struct Map<K, V, S = RandomState> {
-    table: HashMap<K, V, S>,
+    trie: Trie<K, V>,
+    hasher: S,
 }
 
 impl<K, V> Map<K, V> {
@@ -48,12 +59,11 @@ impl<K, V> Map<K, V> {
 }
 
 impl<K, V, S> Map<K, V, S> {
-    /// An empty map that hashes its keys with `hasher`, which must tell them apart, as the
-    /// keys' own `Hash` must.
+    /// An empty map that hashes its keys with `hasher`.
     #[must_use]
     pub fn with_hasher(hasher: S) -> Self {
-        let table = HashMap::with_hasher(hasher);
-        Self { table }
+        let trie = Trie::new();
+        Self { trie, hasher }
     }
 }
 
@@ -66,7 +76,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
         Q: Hash + Eq + ?Sized,
         V: Clone,
     {
-        self.table.pin().get(key).cloned()
+        self.load_with(key, V::clone)
     }
 
     /// Runs `f` with the value of `key`, which need not be cloned then.
@@ -84,7 +94,10 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.table.pin().get(key).map(f)
+        let hash = self.hasher.hash_one(key);
+        let pin = self.trie.pin();
+        let entry = self.trie.get(hash, key, &pin)?;
+        Some(f(&entry.value))
     }
 
     /// Whether `key` has a value.
@@ -94,13 +107,14 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.table.pin().contains_key(key)
+        self.load_with(key, |_| ()).is_some()
     }
 
     /// Sets the value of `key`.
     #[inline]
     pub fn store(&self, key: K, value: V) {
-        self.table.pin().insert(key, value);
+        let new = self.entry(key, value);
+        self.trie.put(new, &self.trie.pin(), |_| true);
     }
 
     /// Sets the value of `key` and gives the one before.
@@ -109,7 +123,10 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
     where
         V: Clone,
     {
-        self.table.pin().insert(key, value).cloned()
+        let new = self.entry(key, value);
+        match self.trie.put(new, &self.trie.pin(), |_| true) {
+            Put::In(_, old) | Put::Out(old) => old.map(|old| old.value.clone()),
+        }
     }
 
     /// The value of `key`, which is now `value` if it had none; and whether it had one.
@@ -118,9 +135,24 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
     where
         V: Clone,
     {
-        match self.table.pin().try_insert(key, value) {
-            Ok(stored) => (stored.clone(), false),
-            Err(occupied) => (occupied.current.clone(), true),
+        let new = self.entry(key, value);
+        let pin = self.trie.pin();
+        if let Some(entry) = self.trie.get(new.hash, &new.key, &pin) {
+            return (entry.value.clone(), true);
+        }
+        self.put_if_absent(new, &pin)
+    }
+
+    fn put_if_absent(&self, new: Entry<K, V>, pin: &Pin<'_>) -> (V, bool)
+    where
+        V: Clone,
+    {
+        match self.trie.put(new, pin, |old| old.is_none()) {
+            Put::In(entry, _) => (entry.value.clone(), false),
+            Put::Out(entry) => {
+                let entry = entry.expect("only another value is a reason not to store this one");
+                (entry.value.clone(), true)
+            }
         }
     }
 
@@ -142,10 +174,15 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
     where
         V: Clone,
     {
-        match self.load(&key) {
-            Some(value) => (value, true),
-            None => self.load_or_store(key, f()),
+        let hash = self.hasher.hash_one(&key);
+        let pin = self.trie.pin();
+        if let Some(entry) = self.trie.get(hash, &key, &pin) {
+            return (entry.value.clone(), true);
         }
+        // It may take long.
+        drop(pin);
+        let value = f();
+        self.put_if_absent(Entry { hash, key, value }, &self.trie.pin())
     }
 
     /// Takes `key` out and gives its value.
@@ -156,7 +193,10 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
         Q: Hash + Eq + ?Sized,
         V: Clone,
     {
-        self.table.pin().remove(key).cloned()
+        let hash = self.hasher.hash_one(key);
+        let pin = self.trie.pin();
+        let entry = self.trie.take(hash, key, &pin, |_| true)?;
+        Some(entry.value.clone())
     }
 
     /// Takes `key` out. Returns whether it was there.
@@ -166,7 +206,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.table.pin().remove(key).is_some()
+        self.delete_if(key, |_| true)
     }
 
     /// Sets the value of `key` to `new` if it is `old`. Returns whether it did; it does not
@@ -175,15 +215,21 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
     pub fn compare_and_swap(&self, key: &K, old: &V, new: V) -> bool
     where
         K: Clone,
-        V: Clone + PartialEq,
+        V: PartialEq,
     {
-        let table = self.table.pin();
-        // The closure may run again if others change the entry meanwhile.
-        let changed = table.compute(key.clone(), |entry| match entry {
-            Some((_, value)) if value == old => Operation::Insert(new.clone()),
-            _ => Operation::Abort(()),
-        });
-        matches!(changed, Compute::Updated { .. })
+        let hash = self.hasher.hash_one(key);
+        let pin = self.trie.pin();
+        let is_old = |entry: Option<&Entry<K, V>>| entry.is_some_and(|entry| entry.value == *old);
+        // A look first: an entry is made only where there is a chance for it.
+        if !is_old(self.trie.get(hash, key, &pin)) {
+            return false;
+        }
+        let new = Entry {
+            hash,
+            key: key.clone(),
+            value: new,
+        };
+        matches!(self.trie.put(new, &pin, is_old), Put::In(..))
     }
 
     /// Takes `key` out if its value is `old`. Returns whether it did.
@@ -202,8 +248,12 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let table = self.table.pin();
-        matches!(table.remove_if(key, |_, value| wanted(value)), Ok(Some(_)))
+        let hash = self.hasher.hash_one(key);
+        let pin = self.trie.pin();
+        let taken = self
+            .trie
+            .take(hash, key, &pin, |entry| wanted(&entry.value));
+        taken.is_some()
     }
 
     /// Calls `f` with each key and its value until it returns `false`.
@@ -224,29 +274,30 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
     /// assert_eq!(map.len(), 0);
     /// ```
     pub fn range(&self, mut f: impl FnMut(&K, &V) -> bool) {
-        let table = self.table.pin();
-        // A key that is deleted and stored again may lie farther on.
-        let mut seen = HashSet::with_hasher(RandomState::default());
-        for (key, value) in &table {
-            if seen.insert(key) && !f(key, value) {
-                return;
-            }
-        }
+        let pin = self.trie.pin();
+        self.trie
+            .each(&pin, &mut |entry| f(&entry.key, &entry.value));
     }
 
     /// Takes all keys out.
     pub fn clear(&self) {
-        self.table.pin().clear();
+        self.trie.clear();
     }
 
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.table.len()
+        self.trie.len()
     }
 
     /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.len() == 0
+    }
+
+    #[inline]
+    fn entry(&self, key: K, value: V) -> Entry<K, V> {
+        let hash = self.hasher.hash_one(&key);
+        Entry { hash, key, value }
     }
 }
 
@@ -279,6 +330,11 @@ where
     S: BuildHasher,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.table.pin().fmt(f)
+        let mut map = f.debug_map();
+        self.range(|key, value| {
+            map.entry(key, value);
+            true
+        });
+        map.finish()
     }
 }
