@@ -1,7 +1,8 @@
 //! crossbeam-channel's own published tests, run against `rendez-select` under that name.
 //!
 //! The tests are taken from the registry through cargo, copied below `target/` and built
-//! there unchanged; nothing of them is kept in the repository.
+//! there unchanged; nothing of them is kept in the repository. One file of our own beside them
+//! compares the texts of the errors.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -29,6 +30,9 @@ const FILES: &[&str] = &[
     "zero",
 ];
 
+/// Ours, which knows crossbeam-channel itself as `upstream`.
+const OURS: (&str, &str) = ("errors", include_str!("../conformance/errors.rs"));
+
 /// The file whose tests run one after the other: its `select2` bounds what the whole process
 /// has allocated between two moments, and so what the tests beside it have. With them it fails
 /// against any channel, crossbeam-channel's own included (a run in four); alone, never.
@@ -39,13 +43,14 @@ const TIME_LIMIT: Duration = Duration::from_secs(600);
 
 pub(crate) fn run(args: &[&str]) -> Outcome {
     for arg in args {
-        if !FILES.contains(arg) {
+        if *arg != OURS.0 && !FILES.contains(arg) {
             return Err(Failure::Usage(format!(
                 "crossbeam-channel has no test file `{arg}`; it has {FILES:?}"
             )));
         }
     }
-    let wanted = if args.is_empty() { FILES } else { args };
+    let all = [FILES, &[OURS.0]].concat();
+    let wanted = if args.is_empty() { &all } else { args };
     let folder = root().join("target/conformance");
     let upstream = fetch(&folder)?;
     copy_tests(&upstream, &folder.join("tests"))?;
@@ -68,7 +73,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         let took = start.elapsed().as_secs_f64();
         println!("{file:<14} {n:>4} tests passed, {took:>6.1} s");
     }
-    println!("{} of {} files conform", wanted.len(), FILES.len());
+    println!("{} of {} files conform", wanted.len(), all.len());
     Ok(())
 }
 
@@ -157,7 +162,7 @@ fn copy_tests(upstream: &Path, to: &Path) -> Outcome {
             "crossbeam-channel {VERSION} has the test files {found:?}, not {FILES:?}"
         )));
     }
-    Ok(())
+    std::fs::write(to.join(OURS.0).with_extension("rs"), OURS.1).map_err(io)
 }
 
 /// Runs a test program, and ends it if it hangs.

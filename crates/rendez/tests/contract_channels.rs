@@ -99,12 +99,12 @@ fn errors_say_disconnected_in_the_words_of_crossbeam() {
     error(
         SendTimeoutError::Timeout(1),
         "timed out waiting on send operation",
-        "Timeout(..)",
+        "SendTimeoutError(..)",
     );
     error(
         SendTimeoutError::Disconnected(1),
         "sending on a disconnected channel",
-        "Disconnected(..)",
+        "SendTimeoutError(..)",
     );
     error(
         RecvError,

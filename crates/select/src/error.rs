@@ -139,13 +139,13 @@ impl From<BroadcastRecvError> for BroadcastRecvTimeoutError {
 
 impl<T> fmt::Debug for SendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SendError(..)")
+        f.pad("SendError(..)")
     }
 }
 
 impl<T> fmt::Debug for TrySendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Full(_) => "Full(..)",
             Self::Disconnected(_) => "Disconnected(..)",
         })
@@ -154,10 +154,8 @@ impl<T> fmt::Debug for TrySendError<T> {
 
 impl<T> fmt::Debug for SendTimeoutError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Timeout(_) => "Timeout(..)",
-            Self::Disconnected(_) => "Disconnected(..)",
-        })
+        // Whichever it is, as crossbeam-channel's says.
+        f.pad("SendTimeoutError(..)")
     }
 }
 

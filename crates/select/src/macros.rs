@@ -1,17 +1,19 @@
 //! The select macros: syntax only. They parse the arms and call the drivers of rendez-core.
 //!
 //! ```text
-//! @arms   [mode] [arms so far] [default] (count) rest... ,   parses one arm a step
+//! @arms   [mode] [cases] [arms] [default] (count) rest... ,  parses one arm a step
+//! @make   [cases] ...                                        makes two cases a step
 //! @emit   [mode] [arms] [default]                            the expression
 //! ```
 //!
-//! A step makes its arm's case and goes on inside of its scope, so that what arms are made
-//! of is evaluated in order and lives until the select ends. Each step names the case
+//! A step of `@make` goes on inside of the scope of its cases, so that what arms are made of is
+//! evaluated in order and lives until the select ends. Each step of `@arms` names its case
 //! `case`; names made in different expansion steps are different names, so they can stand
 //! side by side.
 //!
 //! A guard ends at `->`, which no fragment may be followed by, so its tokens are matched
-//! one by one: a guard of up to four in the step of its arm, more in a step for each eight.
+//! one by one: a guard of up to sixteen in the step of its arm, so that 64 arms with such guards
+//! stay below the default recursion limit of 128; more in a step for each eight.
 
 /// Waits on several operations at once, blocking, and runs the arm of the one that
 /// completes.
@@ -36,9 +38,8 @@
 /// - A receive on a closed and drained channel, and a send on a closed one, are ready:
 ///   they give an error.
 /// - At least 64 arms are possible; more, or a number known only at run time, take a
-///   [`Select`](crate::Select) or a [`Selector`](crate::Selector). (If all have long guards,
-///   of more than four tokens outside of brackets, the compiler may ask for a higher
-///   `recursion_limit` after two dozen.)
+///   [`Select`](crate::Select) or a [`Selector`](crate::Selector). (A guard of more than sixteen
+///   tokens counts as two arms or more, unless it stands in parentheses.)
 ///
 /// # Examples
 ///
@@ -57,7 +58,7 @@
 #[macro_export]
 macro_rules! select {
     ($($arms:tt)*) => {
-        $crate::__select!(@arms [block Fair] [] [] () $($arms)* ,)
+        $crate::__select!(@arms [block Fair] [] [] [] () $($arms)* ,)
     };
 }
 
@@ -81,7 +82,7 @@ macro_rules! select {
 #[macro_export]
 macro_rules! select_biased {
     ($($arms:tt)*) => {
-        $crate::__select!(@arms [block Biased] [] [] () $($arms)* ,)
+        $crate::__select!(@arms [block Biased] [] [] [] () $($arms)* ,)
     };
 }
 
@@ -124,7 +125,7 @@ macro_rules! select_biased {
 #[macro_export]
 macro_rules! select_async {
     ($($arms:tt)*) => {
-        $crate::__select!(@arms [await Fair] [] [] () $($arms)* ,)
+        $crate::__select!(@arms [await Fair] [] [] [] () $($arms)* ,)
     };
 }
 
@@ -133,7 +134,7 @@ macro_rules! select_async {
 #[macro_export]
 macro_rules! select_biased_async {
     ($($arms:tt)*) => {
-        $crate::__select!(@arms [await Biased] [] [] () $($arms)* ,)
+        $crate::__select!(@arms [await Biased] [] [] [] () $($arms)* ,)
     };
 }
 
@@ -142,7 +143,7 @@ macro_rules! select_biased_async {
 #[macro_export]
 macro_rules! crossbeam_channel_internal {
     ($($arms:tt)*) => {
-        $crate::__select!(@arms [block Fair] [] [] () $($arms)* ,)
+        $crate::__select!(@arms [block Fair] [] [] [] () $($arms)* ,)
     };
 }
 
@@ -150,207 +151,388 @@ macro_rules! crossbeam_channel_internal {
 #[macro_export]
 macro_rules! __select {
     // All arms are parsed.
-    (@arms $mode:tt $arms:tt $default:tt $n:tt $(,)?) => {
-        $crate::__select!(@emit $mode $arms $default)
+    (@arms $mode:tt $made:tt $arms:tt $default:tt $n:tt $(,)?) => {
+        $crate::__select!(@make $made $mode $arms $default)
     };
 
-    (@arms [block $order:ident] $arms:tt $default:tt $n:tt await $($rest:tt)*) => {
+    (@arms [block $order:ident] $made:tt $arms:tt $default:tt $n:tt await $($rest:tt)*) => {
         compile_error!("an `await` arm takes `select_async!`")
     };
-    // An arm ends with a comma, or with its block.
-    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        $kind:ident ($($args:tt)*) -> $result:pat => $body:expr, $($rest:tt)*) => {
-        match $crate::__select!(@end $kind ($($args)*)) {
-            case => {
-                $crate::__select! { @bind $kind case }
-                $crate::__select!(@arms $mode
-                    [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
-                    $default ($($n)* + 1) $($rest)*)
-            }
-        }
+    // Two of the plainest kind in a step, so that the compiler takes fewer.
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        recv ($($args:tt)*) -> $result:pat => $body:expr,
+        recv ($($x:tt)*) -> $r:pat => $b:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode
+            [$($made)* {recv case () ($($args)*)} {recv other () ($($x)*)}]
+            [$($arms)* {recv case (0 $($n)*) ($($args)*) ($result) ($body)}
+                {recv other (1 $($n)*) ($($x)*) ($r) ($b)}]
+            $default ($($n)* + 2) $($rest)*)
     };
-    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
+    // An arm ends with a comma, or with its block.
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case () ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
         $kind:ident ($($args:tt)*) -> $result:pat => $body:block $($rest:tt)*) => {
-        match $crate::__select!(@end $kind ($($args)*)) {
-            case => {
-                $crate::__select! { @bind $kind case }
-                $crate::__select!(@arms $mode
-                    [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
-                    $default ($($n)* + 1) $($rest)*)
-            }
-        }
+        $crate::__select!(@arms $mode [$($made)* {$kind case () ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
     };
     // With a guard. That of `default` ends at `=>`, which an expression may be followed by.
-    (@arms $mode:tt $arms:tt [] $n:tt
+    (@arms $mode:tt [$($made:tt)*] $arms:tt [] $n:tt
         default $(($($timeout:tt)*))? if $guard:expr => $body:expr, $($rest:tt)*) => {
-        {
-            let limit = $crate::__select!(@limit_if ($guard) $(($($timeout)*))?);
-            $crate::__select!(@arms $mode $arms [made limit ($body)] $n $($rest)*)
-        }
+        $crate::__select!(@arms $mode [$($made)* (limit ($guard) $(($($timeout)*))?)]
+            $arms [made limit ($body)] $n $($rest)*)
     };
-    (@arms $mode:tt $arms:tt [] $n:tt
+    (@arms $mode:tt [$($made:tt)*] $arms:tt [] $n:tt
         default $(($($timeout:tt)*))? if $guard:expr => $body:block $($rest:tt)*) => {
-        {
-            let limit = $crate::__select!(@limit_if ($guard) $(($($timeout)*))?);
-            $crate::__select!(@arms $mode $arms [made limit ($body)] $n $($rest)*)
-        }
+        $crate::__select!(@arms $mode [$($made)* (limit ($guard) $(($($timeout)*))?)]
+            $arms [made limit ($body)] $n $($rest)*)
     };
-    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        $kind:ident ($($args:tt)*) if $a:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
-        {
-            let case = $crate::__select!(@if ($a) $kind ($($args)*));
-            $crate::__select! { @bind_if $kind case }
-            $crate::__select!(@arms $mode
-                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
-                $default ($($n)* + 1) $($rest)*)
-        }
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
     };
-    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        $kind:ident ($($args:tt)*) if $a:tt -> $result:pat => $body:block $($rest:tt)*) => {
-        {
-            let case = $crate::__select!(@if ($a) $kind ($($args)*));
-            $crate::__select! { @bind_if $kind case }
-            $crate::__select!(@arms $mode
-                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
-                $default ($($n)* + 1) $($rest)*)
-        }
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
     };
-    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        $kind:ident ($($args:tt)*) if $a:tt $b:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
-        {
-            let case = $crate::__select!(@if ($a $b) $kind ($($args)*));
-            $crate::__select! { @bind_if $kind case }
-            $crate::__select!(@arms $mode
-                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
-                $default ($($n)* + 1) $($rest)*)
-        }
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
     };
-    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        $kind:ident ($($args:tt)*) if $a:tt $b:tt -> $result:pat => $body:block $($rest:tt)*) => {
-        {
-            let case = $crate::__select!(@if ($a $b) $kind ($($args)*));
-            $crate::__select! { @bind_if $kind case }
-            $crate::__select!(@arms $mode
-                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
-                $default ($($n)* + 1) $($rest)*)
-        }
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
     };
-    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        $kind:ident ($($args:tt)*) if $a:tt $b:tt $c:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
-        {
-            let case = $crate::__select!(@if ($a $b $c) $kind ($($args)*));
-            $crate::__select! { @bind_if $kind case }
-            $crate::__select!(@arms $mode
-                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
-                $default ($($n)* + 1) $($rest)*)
-        }
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
     };
-    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        $kind:ident ($($args:tt)*) if $a:tt $b:tt $c:tt -> $result:pat => $body:block $($rest:tt)*) => {
-        {
-            let case = $crate::__select!(@if ($a $b $c) $kind ($($args)*));
-            $crate::__select! { @bind_if $kind case }
-            $crate::__select!(@arms $mode
-                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
-                $default ($($n)* + 1) $($rest)*)
-        }
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
     };
-    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        $kind:ident ($($args:tt)*) if $a:tt $b:tt $c:tt $d:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
-        {
-            let case = $crate::__select!(@if ($a $b $c $d) $kind ($($args)*));
-            $crate::__select! { @bind_if $kind case }
-            $crate::__select!(@arms $mode
-                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
-                $default ($($n)* + 1) $($rest)*)
-        }
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
     };
-    (@arms $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*)
-        $kind:ident ($($args:tt)*) if $a:tt $b:tt $c:tt $d:tt -> $result:pat => $body:block $($rest:tt)*) => {
-        {
-            let case = $crate::__select!(@if ($a $b $c $d) $kind ($($args)*));
-            $crate::__select! { @bind_if $kind case }
-            $crate::__select!(@arms $mode
-                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
-                $default ($($n)* + 1) $($rest)*)
-        }
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
     };
-    (@arms $mode:tt $arms:tt $default:tt $n:tt
-        $kind:ident ($($args:tt)*) if $a:tt $b:tt $c:tt $d:tt $($rest:tt)*) => {
-        $crate::__select!(@long $mode $arms $default $n $kind ($($args)*) ($a $b $c $d) $($rest)*)
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
     };
-    (@long $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*) $kind:ident ($($args:tt)*) ($($g:tt)*)
-        -> $result:pat => $body:expr, $($rest:tt)*) => {
-        {
-            let case = $crate::__select!(@if ($($g)*) $kind ($($args)*));
-            $crate::__select! { @bind_if $kind case }
-            $crate::__select!(@arms $mode
-                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
-                $default ($($n)* + 1) $($rest)*)
-        }
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
     };
-    (@long $mode:tt [$($arms:tt)*] $default:tt ($($n:tt)*) $kind:ident ($($args:tt)*) ($($g:tt)*)
-        -> $result:pat => $body:block $($rest:tt)*) => {
-        {
-            let case = $crate::__select!(@if ($($g)*) $kind ($($args)*));
-            $crate::__select! { @bind_if $kind case }
-            $crate::__select!(@arms $mode
-                [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
-                $default ($($n)* + 1) $($rest)*)
-        }
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
     };
-    (@long $mode:tt $arms:tt $default:tt $n:tt $kind:ident $args:tt ($($g:tt)*)
-        $a:tt -> $($rest:tt)*) => {
-        $crate::__select!(@long $mode $arms $default $n $kind $args ($($g)* $a) -> $($rest)*)
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
     };
-    (@long $mode:tt $arms:tt $default:tt $n:tt $kind:ident $args:tt ($($g:tt)*)
-        $a:tt $b:tt -> $($rest:tt)*) => {
-        $crate::__select!(@long $mode $arms $default $n $kind $args ($($g)* $a $b) -> $($rest)*)
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
     };
-    (@long $mode:tt $arms:tt $default:tt $n:tt $kind:ident $args:tt ($($g:tt)*)
-        $a:tt $b:tt $c:tt -> $($rest:tt)*) => {
-        $crate::__select!(@long $mode $arms $default $n $kind $args ($($g)* $a $b $c) -> $($rest)*)
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
     };
-    (@long $mode:tt $arms:tt $default:tt $n:tt $kind:ident $args:tt ($($g:tt)*)
-        $a:tt $b:tt $c:tt $d:tt $($rest:tt)*) => {
-        $crate::__select!(@long $mode $arms $default $n $kind $args ($($g)* $a $b $c $d) $($rest)*)
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt $g10:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9 $g10) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt $g10:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9 $g10) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt $g10:tt $g11:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9 $g10 $g11) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt $g10:tt $g11:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9 $g10 $g11) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt $g10:tt $g11:tt $g12:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9 $g10 $g11 $g12) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt $g10:tt $g11:tt $g12:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9 $g10 $g11 $g12) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt $g10:tt $g11:tt $g12:tt $g13:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9 $g10 $g11 $g12 $g13) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt $g10:tt $g11:tt $g12:tt $g13:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9 $g10 $g11 $g12 $g13) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt $g10:tt $g11:tt $g12:tt $g13:tt $g14:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9 $g10 $g11 $g12 $g13 $g14) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt $g10:tt $g11:tt $g12:tt $g13:tt $g14:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9 $g10 $g11 $g12 $g13 $g14) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt $g10:tt $g11:tt $g12:tt $g13:tt $g14:tt $g15:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9 $g10 $g11 $g12 $g13 $g14 $g15) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt $g10:tt $g11:tt $g12:tt $g13:tt $g14:tt $g15:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9 $g10 $g11 $g12 $g13 $g14 $g15) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt $g10:tt $g11:tt $g12:tt $g13:tt $g14:tt $g15:tt $g16:tt -> $result:pat => $body:expr, $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9 $g10 $g11 $g12 $g13 $g14 $g15 $g16) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    (@arms $mode:tt [$($made:tt)*] [$($arms:tt)*] $default:tt ($($n:tt)*)
+        $kind:ident ($($args:tt)*) if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt $g10:tt $g11:tt $g12:tt $g13:tt $g14:tt $g15:tt $g16:tt -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@arms $mode [$($made)* {$kind case ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9 $g10 $g11 $g12 $g13 $g14 $g15 $g16) ($($args)*)}]
+            [$($arms)* {$kind case (0 $($n)*) ($($args)*) ($result) ($body)}]
+            $default ($($n)* + 1) $($rest)*)
+    };
+    // A longer one is made one token.
+    (@arms $mode:tt $made:tt $arms:tt $default:tt $n:tt
+        $kind:ident $args:tt if $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $g9:tt $g10:tt $g11:tt $g12:tt $g13:tt $g14:tt $g15:tt $g16:tt
+        $($rest:tt)*) => {
+        $crate::__select!(@long ($mode $made $arms $default $n $kind $args) ($g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8 $g9 $g10 $g11 $g12 $g13 $g14 $g15 $g16) $($rest)*)
+    };
+    (@long ($($arm:tt)*) ($($guard:tt)*) -> $($rest:tt)*) => {
+        $crate::__select!(@arms $($arm)* if ($($guard)*) -> $($rest)*)
+    };
+    (@long ($($arm:tt)*) ($($guard:tt)*) $g1:tt -> $($rest:tt)*) => {
+        $crate::__select!(@arms $($arm)* if ($($guard)* $g1) -> $($rest)*)
+    };
+    (@long ($($arm:tt)*) ($($guard:tt)*) $g1:tt $g2:tt -> $($rest:tt)*) => {
+        $crate::__select!(@arms $($arm)* if ($($guard)* $g1 $g2) -> $($rest)*)
+    };
+    (@long ($($arm:tt)*) ($($guard:tt)*) $g1:tt $g2:tt $g3:tt -> $($rest:tt)*) => {
+        $crate::__select!(@arms $($arm)* if ($($guard)* $g1 $g2 $g3) -> $($rest)*)
+    };
+    (@long ($($arm:tt)*) ($($guard:tt)*) $g1:tt $g2:tt $g3:tt $g4:tt -> $($rest:tt)*) => {
+        $crate::__select!(@arms $($arm)* if ($($guard)* $g1 $g2 $g3 $g4) -> $($rest)*)
+    };
+    (@long ($($arm:tt)*) ($($guard:tt)*) $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt -> $($rest:tt)*) => {
+        $crate::__select!(@arms $($arm)* if ($($guard)* $g1 $g2 $g3 $g4 $g5) -> $($rest)*)
+    };
+    (@long ($($arm:tt)*) ($($guard:tt)*) $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt -> $($rest:tt)*) => {
+        $crate::__select!(@arms $($arm)* if ($($guard)* $g1 $g2 $g3 $g4 $g5 $g6) -> $($rest)*)
+    };
+    (@long ($($arm:tt)*) ($($guard:tt)*) $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt -> $($rest:tt)*) => {
+        $crate::__select!(@arms $($arm)* if ($($guard)* $g1 $g2 $g3 $g4 $g5 $g6 $g7) -> $($rest)*)
+    };
+    (@long $arm:tt ($($guard:tt)*) $g1:tt $g2:tt $g3:tt $g4:tt $g5:tt $g6:tt $g7:tt $g8:tt $($rest:tt)*) => {
+        $crate::__select!(@long $arm ($($guard)* $g1 $g2 $g3 $g4 $g5 $g6 $g7 $g8) $($rest)*)
     };
     (@long $($rest:tt)*) => {
         compile_error!("a guard ends with `->`: `recv(r) if condition -> result => body`")
     };
 
-    (@arms $mode:tt $arms:tt [] $n:tt
+    (@arms $mode:tt $made:tt $arms:tt [] $n:tt
         default $(())? => $body:expr, $($rest:tt)*) => {
-        $crate::__select!(@arms $mode $arms [now ($body)] $n $($rest)*)
+        $crate::__select!(@arms $mode $made $arms [now ($body)] $n $($rest)*)
     };
-    (@arms $mode:tt $arms:tt [] $n:tt
+    (@arms $mode:tt $made:tt $arms:tt [] $n:tt
         default $(())? => $body:block $($rest:tt)*) => {
-        $crate::__select!(@arms $mode $arms [now ($body)] $n $($rest)*)
+        $crate::__select!(@arms $mode $made $arms [now ($body)] $n $($rest)*)
     };
-    (@arms $mode:tt $arms:tt [] $n:tt
+    (@arms $mode:tt $made:tt $arms:tt [] $n:tt
         default ($timeout:expr $(,)?) => $body:expr, $($rest:tt)*) => {
-        $crate::__select!(@arms $mode $arms [later ($timeout) ($body)] $n $($rest)*)
+        $crate::__select!(@arms $mode $made $arms [later ($timeout) ($body)] $n $($rest)*)
     };
-    (@arms $mode:tt $arms:tt [] $n:tt
+    (@arms $mode:tt $made:tt $arms:tt [] $n:tt
         default ($timeout:expr $(,)?) => $body:block $($rest:tt)*) => {
-        $crate::__select!(@arms $mode $arms [later ($timeout) ($body)] $n $($rest)*)
+        $crate::__select!(@arms $mode $made $arms [later ($timeout) ($body)] $n $($rest)*)
     };
 
     // What is no arm, said by name.
-    (@arms $mode:tt $arms:tt [$($default:tt)+] $n:tt default $($rest:tt)*) => {
+    (@arms $mode:tt $made:tt $arms:tt [$($default:tt)+] $n:tt default $($rest:tt)*) => {
         compile_error!("a select has at most one `default` arm")
     };
-    (@arms $mode:tt $arms:tt $default:tt $n:tt recv ($($args:tt)*) => $($rest:tt)*) => {
+    (@arms $mode:tt $made:tt $arms:tt $default:tt $n:tt recv ($($args:tt)*) => $($rest:tt)*) => {
         compile_error!("a `recv` arm names its result: `recv(r) -> result => body`")
     };
-    (@arms $mode:tt $arms:tt $default:tt $n:tt send ($($args:tt)*) => $($rest:tt)*) => {
+    (@arms $mode:tt $made:tt $arms:tt $default:tt $n:tt send ($($args:tt)*) => $($rest:tt)*) => {
         compile_error!("a `send` arm names its result: `send(s, value) -> result => body`")
     };
-    (@arms $mode:tt $arms:tt $default:tt $n:tt $($rest:tt)+) => {
+    (@arms $mode:tt $made:tt $arms:tt $default:tt $n:tt $($rest:tt)+) => {
         compile_error!(concat!(
             "expected `recv(receiver) -> result => body`, `send(sender, value) -> result => body`, ",
             "`default => body` or `default(timeout) => body`, found `", stringify!($($rest)+), "`",
         ))
+    };
+
+    // Makes the cases in order, each inside of the scope of those before it, two in a step.
+    (@make [] $mode:tt $arms:tt $default:tt) => {
+        $crate::__select!(@emit $mode $arms $default)
+    };
+    (@make [{$k:ident $a:ident () $x:tt} {$l:ident $b:ident () $y:tt} $($made:tt)*]
+        $($rest:tt)*) => {
+        match $crate::__select!(@end $k $x) {
+            $a => {
+                $crate::__select! { @bind $k $a }
+                match $crate::__select!(@end $l $y) {
+                    $b => {
+                        $crate::__select! { @bind $l $b }
+                        $crate::__select!(@make [$($made)*] $($rest)*)
+                    }
+                }
+            }
+        }
+    };
+    (@make [{$k:ident $a:ident () $x:tt} {$l:ident $b:ident $h:tt $y:tt} $($made:tt)*]
+        $($rest:tt)*) => {
+        match $crate::__select!(@end $k $x) {
+            $a => {
+                $crate::__select! { @bind $k $a }
+                {
+                    let $b = $crate::__select!(@if $h $l $y);
+                    $crate::__select! { @bind_if $l $b }
+                    $crate::__select!(@make [$($made)*] $($rest)*)
+                }
+            }
+        }
+    };
+    (@make [{$k:ident $a:ident () $x:tt} $($made:tt)*]
+        $($rest:tt)*) => {
+        match $crate::__select!(@end $k $x) {
+            $a => {
+                $crate::__select! { @bind $k $a }
+                $crate::__select!(@make [$($made)*] $($rest)*)
+            }
+        }
+    };
+    (@make [{$k:ident $a:ident $g:tt $x:tt} {$l:ident $b:ident () $y:tt} $($made:tt)*]
+        $($rest:tt)*) => {
+        {
+            let $a = $crate::__select!(@if $g $k $x);
+            $crate::__select! { @bind_if $k $a }
+            match $crate::__select!(@end $l $y) {
+                $b => {
+                    $crate::__select! { @bind $l $b }
+                    $crate::__select!(@make [$($made)*] $($rest)*)
+                }
+            }
+        }
+    };
+    (@make [{$k:ident $a:ident $g:tt $x:tt} {$l:ident $b:ident $h:tt $y:tt} $($made:tt)*]
+        $($rest:tt)*) => {
+        {
+            let $a = $crate::__select!(@if $g $k $x);
+            $crate::__select! { @bind_if $k $a }
+            {
+                let $b = $crate::__select!(@if $h $l $y);
+                $crate::__select! { @bind_if $l $b }
+                $crate::__select!(@make [$($made)*] $($rest)*)
+            }
+        }
+    };
+    (@make [{$k:ident $a:ident $g:tt $x:tt} $($made:tt)*]
+        $($rest:tt)*) => {
+        {
+            let $a = $crate::__select!(@if $g $k $x);
+            $crate::__select! { @bind_if $k $a }
+            $crate::__select!(@make [$($made)*] $($rest)*)
+        }
+    };
+    (@make [($limit:ident $guard:tt $($timeout:tt)?) $($made:tt)*] $($rest:tt)*) => {
+        {
+            let $limit = $crate::__select!(@limit_if $guard $($timeout)?);
+            $crate::__select!(@make [$($made)*] $($rest)*)
+        }
     };
 
     // What an arm waits for: its end by reference, its future by value.

@@ -241,6 +241,110 @@ fn sixty_four_arms_work_in_every_form() {
 }
 
 #[test]
+fn sixty_four_arms_may_all_have_long_guards() {
+    struct Limits {
+        most: usize,
+    }
+    let channels: Vec<_> = (0..64).map(|_| bounded::<u8>(1)).collect();
+    let r: Vec<_> = channels.iter().map(|(_, rx)| rx.clone()).collect();
+    let (limits, d) = (Limits { most: 3 }, [1, 2]);
+    let fill = || channels[63].0.send(7).unwrap();
+    // Of sixteen tokens; with a comma after each arm, and with a block and none.
+    macro_rules! guarded {
+        ($select:ident, $($i:tt)*) => {
+            $select! { $(
+                recv(r[$i]) if limits.most.min(5) > 2 && d[1] + 1 > d[0] -> v => v.map(|v| (v, $i)),
+            )* }
+        };
+        (@block $select:ident, $($i:tt)*) => {
+            $select! { $(
+                recv(r[$i]) if limits.most.min(5) > 2 && d[1] + 1 > d[0] -> v => { v.map(|v| (v, $i)) }
+            )* }
+        };
+    }
+    macro_rules! all {
+        ($($how:tt)*) => {
+            guarded!($($how)*
+                0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32
+                33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62
+                63)
+        };
+    }
+    fill();
+    assert_eq!(all!(select,), Ok((7, 63)));
+    fill();
+    assert_eq!(all!(@block select_biased,), Ok((7, 63)));
+    block_on(async {
+        fill();
+        assert_eq!(all!(@block select_async,), Ok((7, 63)));
+        fill();
+        assert_eq!(all!(select_biased_async,), Ok((7, 63)));
+    });
+}
+
+#[test]
+fn arms_with_and_without_guards_may_take_turns() {
+    let channels: Vec<_> = (0..64).map(|_| bounded::<u8>(1)).collect();
+    let r: Vec<_> = channels.iter().map(|(_, rx)| rx.clone()).collect();
+    let d = [1, 2];
+    macro_rules! by_turns {
+        ($([$i:tt $j:tt])*) => {
+            select! { $(
+                recv(r[$i]) if d[0] + d[1] == 3 && d.len() == 2 -> v => v.map(|v| (v, $i)),
+                recv(r[$j]) -> v => v.map(|v| (v, $j)),
+            )* }
+        };
+    }
+    for i in [0, 1, 30, 62, 63] {
+        channels[i].0.send(7).unwrap();
+        let got = by_turns!(
+            [0 1] [2 3] [4 5] [6 7] [8 9] [10 11] [12 13] [14 15] [16 17] [18 19] [20 21] [22 23]
+            [24 25] [26 27] [28 29] [30 31] [32 33] [34 35] [36 37] [38 39] [40 41] [42 43] [44 45]
+            [46 47] [48 49] [50 51] [52 53] [54 55] [56 57] [58 59] [60 61] [62 63]
+        );
+        assert_eq!(got, Ok((7, i)));
+    }
+}
+
+#[test]
+fn a_guard_may_be_of_any_length() {
+    // Of every number of tokens: `1 + 1 + … > on`, after `!` or not.
+    macro_rules! guarded {
+        ($($one:tt)*) => {{
+            let n = [$($one),*].len() + 1;
+            for (on, got) in [(n - 1, Ok(1)), (n, Err(0))] {
+                let (tx, rx) = bounded::<u8>(1);
+                tx.send(1).unwrap();
+                let odd = select! {
+                    recv(rx) if 1 $(+ $one)* > on -> v => v.map_err(|_| 9),
+                    default => Err(0),
+                };
+                assert_eq!(odd, got);
+                tx.try_send(1).unwrap_or(());
+                let even = select! {
+                    recv(rx) if ! (on >= n) $(&& $one == 1)* -> v => { v.map_err(|_| 9) }
+                    default => Err(0),
+                };
+                assert_eq!(even, got);
+            }
+        }};
+    }
+    guarded!(1);
+    guarded!(1 1);
+    guarded!(1 1 1);
+    guarded!(1 1 1 1);
+    guarded!(1 1 1 1 1);
+    guarded!(1 1 1 1 1 1);
+    guarded!(1 1 1 1 1 1 1);
+    guarded!(1 1 1 1 1 1 1 1);
+    guarded!(1 1 1 1 1 1 1 1 1);
+    guarded!(1 1 1 1 1 1 1 1 1 1);
+    guarded!(1 1 1 1 1 1 1 1 1 1 1);
+    guarded!(1 1 1 1 1 1 1 1 1 1 1 1);
+    guarded!(1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1);
+}
+
+#[test]
 fn a_future_is_an_arm() {
     let (tx, rx) = bounded::<u8>(1);
     block_on(async {
