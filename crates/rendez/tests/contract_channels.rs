@@ -84,27 +84,27 @@ fn errors_say_disconnected_in_the_words_of_crossbeam() {
     error(
         SendError(1),
         "sending on a disconnected channel",
-        "SendError(..)",
+        r#""SendError(..)""#,
     );
     error(
         TrySendError::Full(1),
         "sending on a full channel",
-        "Full(..)",
+        r#""Full(..)""#,
     );
     error(
         TrySendError::Disconnected(1),
         "sending on a disconnected channel",
-        "Disconnected(..)",
+        r#""Disconnected(..)""#,
     );
     error(
         SendTimeoutError::Timeout(1),
         "timed out waiting on send operation",
-        "SendTimeoutError(..)",
+        r#""SendTimeoutError(..)""#,
     );
     error(
         SendTimeoutError::Disconnected(1),
         "sending on a disconnected channel",
-        "SendTimeoutError(..)",
+        r#""SendTimeoutError(..)""#,
     );
     error(
         RecvError,

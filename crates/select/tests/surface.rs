@@ -419,7 +419,7 @@ fn types_have_crossbeams_traits() {
     );
     assert_eq!(
         format!("{:?}", SendTimeoutError::Timeout(Opaque)),
-        "SendTimeoutError(..)"
+        r#""SendTimeoutError(..)""#
     );
     assert!(TrySendError::from(SendError(1)).is_disconnected());
     assert!(SendTimeoutError::from(SendError(1)).is_disconnected());
