@@ -40,6 +40,8 @@ pub use crate::rwlock::{
     MappedRwLockWriteGuard, ReadFuture, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard,
     RwLockWriteGuard, UpgradableReadFuture, UpgradeFuture, WriteFuture,
 };
-pub use crate::semaphore::{AcquireFuture, Permit, PermitCase, Semaphore};
+pub use crate::semaphore::{
+    AcquireFuture, AcquireOwnedFuture, OwnedPermit, OwnedPermitCase, Permit, PermitCase, Semaphore,
+};
 pub use crate::single_flight::{RunFuture, Shared, SingleFlight};
 pub use crate::work::{ByClosure, ByFuture, Work};

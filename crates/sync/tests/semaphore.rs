@@ -300,3 +300,42 @@ fn a_large_request_is_not_starved_by_small_ones() {
         small.into_iter().for_each(|s| s.join().unwrap());
     });
 }
+
+#[test]
+fn owned_permits_stand_in_the_same_line_and_cancel_safely() {
+    let semaphore = Arc::new(Semaphore::new(2));
+    let mut both = semaphore.acquire_owned(2).unwrap();
+    let mut first = Box::pin(semaphore.acquire_owned_async(2));
+    let mut second = Box::pin(semaphore.acquire_async(1));
+    let mut third = Box::pin(semaphore.acquire_owned_async(1));
+    assert_pending(first.as_mut());
+    assert_pending(second.as_mut());
+    assert_pending(third.as_mut());
+    drop(both.split(1));
+    assert_pending(second.as_mut());
+    // It leaves the line, and who asks for less moves up.
+    drop(first);
+    let second = assert_ready(second.as_mut()).unwrap();
+    // Granted and never polled: the permit goes on to the next.
+    drop(both);
+    let mut last = Box::pin(semaphore.acquire_owned_async(1));
+    assert_pending(last.as_mut());
+    drop(third);
+    let fourth = assert_ready(last.as_mut()).unwrap();
+    drop(last);
+    assert!(Arc::ptr_eq(fourth.semaphore(), &semaphore));
+    assert_eq!(semaphore.available(), 0);
+    drop((second, fourth));
+    assert_eq!(semaphore.available(), 2);
+    assert_eq!(Arc::strong_count(&semaphore), 1);
+    semaphore.acquire_owned(1).unwrap().forget();
+    assert_eq!(
+        (semaphore.available(), Arc::strong_count(&semaphore)),
+        (1, 1)
+    );
+    semaphore.close();
+    assert_eq!(
+        semaphore.acquire_owned(1).unwrap_err(),
+        AcquireError::Closed
+    );
+}

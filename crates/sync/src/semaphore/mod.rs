@@ -1,5 +1,6 @@
 //! A weighted semaphore: the handle and its permits.
 
+mod owned;
 mod state;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use rendez_core::queue::{Node, Registration};
 use rendez_core::wait::{self, CaseFuture};
 use rendez_core::{clock, hooks};
 
+pub use self::owned::{AcquireOwnedFuture, OwnedPermit, OwnedPermitCase};
 use self::state::{State, Verdict};
 use crate::error::AcquireError;
 use crate::late::const_new;
@@ -443,28 +445,41 @@ impl<'a> Future for AcquireFuture<'a> {
             let this = self.get_unchecked_mut();
             (Pin::new_unchecked(&mut this.acquire), &mut this.waits)
         };
-        let polled = if acquire.is_waiting() {
-            acquire.poll(cx)
-        } else if let Some(permit) = acquire.case().semaphore.try_acquire(acquire.case().n) {
-            return Poll::Ready(Ok(permit));
-        } else {
-            acquire.poll_looked(cx)
-        };
-        match polled {
-            // Granted in the instant in which the context that bounds this has ended: the
-            // context wins, as Go's does. Woken, in case somebody polls on all the same.
-            Poll::Ready(Ok(_given_back)) if *waits == Waits::Queued && is_overdue() => {
-                *waits = Waits::Anew;
-                cx.waker().wake_by_ref();
-                Poll::Pending
+        poll_acquire(acquire, waits, cx, |case| {
+            case.semaphore.try_acquire(case.n)
+        })
+    }
+}
+
+/// A poll for permits, borrowing ones or not; `try_now` takes them if nobody waits.
+#[inline]
+fn poll_acquire<C: Arm<Output = Result<P, AcquireError>>, P>(
+    acquire: Pin<&mut CaseFuture<C>>,
+    waits: &mut Waits,
+    cx: &mut Context<'_>,
+    try_now: impl FnOnce(&C) -> Option<P>,
+) -> Poll<Result<P, AcquireError>> {
+    let polled = if acquire.is_waiting() {
+        acquire.poll(cx)
+    } else if let Some(permit) = try_now(acquire.case()) {
+        return Poll::Ready(Ok(permit));
+    } else {
+        acquire.poll_looked(cx)
+    };
+    match polled {
+        // Granted in the instant in which the context that bounds this has ended: the
+        // context wins, as Go's does. Woken, in case somebody polls on all the same.
+        Poll::Ready(Ok(_given_back)) if *waits == Waits::Queued && is_overdue() => {
+            *waits = Waits::Anew;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Ready(got) => Poll::Ready(got),
+        Poll::Pending => {
+            if *waits == Waits::NotYet {
+                *waits = Waits::Queued;
             }
-            Poll::Ready(got) => Poll::Ready(got),
-            Poll::Pending => {
-                if *waits == Waits::NotYet {
-                    *waits = Waits::Queued;
-                }
-                Poll::Pending
-            }
+            Poll::Pending
         }
     }
 }
