@@ -32,12 +32,12 @@ fn micros() -> usize {
     now.saturating_duration_since(start).as_micros() as usize
 }
 
-/// Tries for a short while: much less than a sleep costs, and not at all where only one thread
-/// can run at a time, or past `deadline`.
+/// Tries for a short while: much less than a sleep costs, and not at all past `deadline`.
 ///
 /// The first try comes after `pauses` and the next ones later still, since whoever asks for the
 /// lock's line stops its holder: so much work is done under the lock between two tries that the
 /// move of the line does not count. Then it gives way to other threads, of which one may hold the lock.
+/// Where only one thread can run at a time it does that alone.
 pub(crate) fn spin(
     deadline: Option<Instant>,
     pauses: u32,
@@ -45,8 +45,11 @@ pub(crate) fn spin(
 ) -> bool {
     const BUSY_ROUNDS: u32 = 4;
     const ROUNDS: u32 = 8;
-    if !multicore() || deadline.is_some_and(|at| at <= clock::now()) {
+    if cfg!(rendez_loom) || deadline.is_some_and(|at| at <= clock::now()) {
         return false;
+    }
+    if !multicore() {
+        return give_way(attempt);
     }
     (0..ROUNDS).any(|round| {
         if round < BUSY_ROUNDS {
@@ -56,4 +59,25 @@ pub(crate) fn spin(
         }
         attempt()
     })
+}
+
+/// On one processor who finds a lock taken has been let run in the middle of another's critical
+/// section. Were it to queue, each of the others would soon find one queued that has yet to run, and
+/// queue as well, at every turn. So it lets them run first, until one has had the processor for long.
+#[cold]
+fn give_way(mut attempt: impl FnMut() -> bool) -> bool {
+    const TIMES: u32 = 16;
+    let mut before = clock::now();
+    for _ in 0..TIMES {
+        thread::yield_now();
+        if attempt() {
+            return true;
+        }
+        let now = clock::now();
+        if now.saturating_duration_since(before) >= PATIENCE {
+            break;
+        }
+        before = now;
+    }
+    false
 }
