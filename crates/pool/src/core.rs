@@ -57,6 +57,8 @@ pub(crate) struct Seen {
     next: Slot,
     // Odd while its holder runs a goroutine; no two turns have the same number.
     turn: AtomicU64,
+    // The last turn in which its holder did not come back.
+    stuck: AtomicU64,
     // Bits: see `RETIRE` and `SHARE`.
     asked: AtomicU32,
     // The system's number of the thread that holds it.
@@ -70,6 +72,18 @@ impl Seen {
     pub(crate) fn running(&self) -> Option<u64> {
         let turn = self.turn.load(Ordering::Relaxed);
         (turn % 2 == 1).then_some(turn)
+    }
+
+    /// Its holder has been in this turn for long.
+    pub(crate) fn is_stuck_in(&self, turn: u64) {
+        self.stuck.store(turn, Ordering::Relaxed);
+    }
+
+    /// Whether its holder runs a goroutine and is not known to be stuck in it: it looks at every
+    /// queue before it lets the core go.
+    fn comes_back(&self) -> bool {
+        self.running()
+            .is_some_and(|turn| turn != self.stuck.load(Ordering::Relaxed))
     }
 
     pub(crate) fn ask(&self, what: u32) {
@@ -121,6 +135,7 @@ impl Queues {
             stealer: local.stealer(),
             next: Slot::default(),
             turn: AtomicU64::new(0),
+            stuck: AtomicU64::new(0),
             asked: AtomicU32::new(0),
             thread: AtomicU32::new(0),
             account: Account::default(),
@@ -185,6 +200,11 @@ impl Queues {
             }
         }
         any
+    }
+
+    /// Whether any core's holder comes back from what it runs.
+    pub(crate) fn any_comes_back(&self) -> bool {
+        self.cores.iter().any(|core| core.comes_back())
     }
 
     /// Whether there is anything to take.

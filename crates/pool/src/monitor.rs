@@ -198,7 +198,8 @@ impl Watched {
                 self.turns.push(None);
             }
             let before = std::mem::replace(&mut self.turns[i], turn);
-            if turn.is_some() && turn == before {
+            if let Some(turn) = turn.filter(|_| turn == before) {
+                core.is_stuck_in(turn);
                 self.stuck(&pool, i);
             }
         }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use rendez_core::countdown::{Countdown, Zero};
 use rendez_core::goroutine::{Goroutine as Identity, WaitKind};
 use rendez_core::quiet::{Quiet, drop_quietly};
-use rendez_core::shim::{Arc, Mutex, OnceLock, Weak};
+use rendez_core::shim::{Arc, Mutex, OnceLock, Weak, multicore};
 use rendez_core::wait;
 
 use crate::core::{Core, Queues, RETIRE, SHARE};
@@ -114,9 +114,20 @@ impl Shared {
     /// A core lies idle and there is work: wakes one.
     #[inline]
     pub(crate) fn work_came(&self) {
-        if let Some(core) = self.sleep.work_came() {
+        if let Some(core) = self.sleep.work_came(|| self.is_seen_to()) {
             self.start(core, true);
         }
+    }
+
+    /// Whether work needs no other thread, since there is one processor and one that runs on it.
+    #[cold]
+    fn is_seen_to(&self) -> bool {
+        !multicore() && self.queues.any_comes_back()
+    }
+
+    /// Whether work lies in any queue for which another thread should run.
+    pub(crate) fn wants_more(&self) -> bool {
+        self.queues.has_work() && !self.is_seen_to()
     }
 
     /// Starts a thread with `core`, or wakes a spare one.

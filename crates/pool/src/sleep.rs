@@ -34,6 +34,15 @@
 //! search comes later in the order of the word than the queuer's look. Its fence comes after
 //! that, and so after the queuer's: the look it takes then, as the last searcher or as one who
 //! goes idle, sees the work.
+//!
+//! # One processor
+//!
+//! A second thread would take the processor from the first, and run what that was about to run. So
+//! work needs nobody to be woken while the holder of a core runs a goroutine, unless the monitor has
+//! found it stuck there. The holder shows that it runs none any more before it goes idle, and so
+//! before its fence: a queuer who sees it run made its own before, and the holder's second look
+//! sees the work. A holder that blocks hands its queue on, or goes idle; one that turns out to be
+//! stuck does not go idle, but the monitor looks for work again as long as it is.
 
 use rendez_core::shim::Mutex;
 use rendez_core::shim::atomic::{AtomicU64, Ordering, fence};
@@ -61,13 +70,14 @@ impl<C> Sleep<C> {
     }
 
     /// Work was queued. Gives a core if the caller must start a thread with it, which
-    /// begins as a searcher.
+    /// begins as a searcher. It need not if `is_seen_to`, asked where a core is idle and nobody
+    /// searches.
     #[must_use]
-    pub fn work_came(&self) -> Option<C> {
+    pub fn work_came(&self, is_seen_to: impl FnOnce() -> bool) -> Option<C> {
         // ORDERING: pairs with the fence in `idle`: see "Why that is enough".
         fence(Ordering::SeqCst);
         let word = self.word.load(Ordering::Relaxed);
-        if word % IDLE == 0 && word >= IDLE {
+        if word % IDLE == 0 && word >= IDLE && !is_seen_to() {
             self.wake_one()
         } else {
             None

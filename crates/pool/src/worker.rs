@@ -365,7 +365,7 @@ impl Worker {
             drop(guard);
             // It showed no turn meanwhile: the monitor may have let the pool go.
             shared.begin_watch();
-            if let Some(core) = shared.sleep.found(|| shared.queues.has_work()) {
+            if let Some(core) = shared.sleep.found(|| shared.wants_more()) {
                 shared.start(core, true);
             }
         }

@@ -16,16 +16,29 @@ struct Workers {
     queue: Mutex<VecDeque<u8>>,
     sleep: Sleep<u8>,
     done: AtomicUsize,
+    // Where there is one processor: whether the core's holder runs something.
+    running: Option<[AtomicBool; 2]>,
 }
 
 impl Workers {
+    fn show(&self, core: u8, runs: bool) {
+        if let Some(running) = &self.running {
+            running[usize::from(core)].store(runs, Ordering::Relaxed);
+        }
+    }
+
+    fn is_seen_to(&self) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|all| all.iter().any(|runs| runs.load(Ordering::Relaxed)))
+    }
+
     fn has_work(&self) -> bool {
         !self.queue.lock().is_empty()
     }
 
     fn push(&self, work: u8) {
         self.queue.lock().push_back(work);
-        if let Some(core) = self.sleep.work_came() {
+        if let Some(core) = self.sleep.work_came(|| self.is_seen_to()) {
             self.run(core, true);
         }
     }
@@ -34,10 +47,12 @@ impl Workers {
     fn run(&self, mut core: u8, mut searching: bool) {
         loop {
             let work = self.queue.lock().pop_front();
+            self.show(core, work.is_some());
             if work.is_some() {
                 if std::mem::take(&mut searching) {
                     // In place of another thread: this one, later.
-                    if let Some(other) = self.sleep.found(|| self.has_work()) {
+                    if let Some(other) = self.sleep.found(|| self.has_work() && !self.is_seen_to())
+                    {
                         self.run(other, true);
                     }
                 }
@@ -52,13 +67,25 @@ impl Workers {
     }
 }
 
-fn no_work_is_missed(cores: Vec<u8>) {
-    let n_cores = cores.len();
-    let workers = Arc::new(Workers {
+fn workers(cores: Vec<u8>) -> Workers {
+    Workers {
         queue: Mutex::new(VecDeque::new()),
         sleep: Sleep::new(cores),
         done: AtomicUsize::new(0),
-    });
+        running: None,
+    }
+}
+
+/// As [`workers`], on one processor.
+fn on_one_processor(cores: Vec<u8>) -> Workers {
+    Workers {
+        running: Some([AtomicBool::new(false), AtomicBool::new(false)]),
+        ..workers(cores)
+    }
+}
+
+fn no_work_is_missed(workers: Workers, n_cores: usize) {
+    let workers = Arc::new(workers);
     let theirs = Arc::clone(&workers);
     let other = thread::spawn(move || theirs.push(1));
     workers.push(2);
@@ -70,24 +97,46 @@ fn no_work_is_missed(cores: Vec<u8>) {
 
 #[test]
 fn one_core_misses_no_work() {
-    model("sleep: two pushes, one core", || no_work_is_missed(vec![0]));
+    model("sleep: two pushes, one core", || {
+        no_work_is_missed(workers(vec![0]), 1)
+    });
 }
 
 #[test]
 fn two_cores_miss_no_work() {
     model("sleep: two pushes, two cores", || {
-        no_work_is_missed(vec![0, 1])
+        no_work_is_missed(workers(vec![0, 1]), 2)
     });
+}
+
+#[test]
+fn one_processor_misses_no_work() {
+    model("sleep: two pushes, two cores, one processor", || {
+        no_work_is_missed(on_one_processor(vec![0, 1]), 2)
+    });
+}
+
+#[test]
+fn work_that_comes_while_the_only_processor_is_busy_is_not_missed() {
+    model(
+        "sleep: work comes while a holder runs, one processor",
+        || {
+            let workers = Arc::new(on_one_processor(vec![0, 1]));
+            let core = workers.sleep.take().expect("a core is idle");
+            workers.show(core, true);
+            let theirs = Arc::clone(&workers);
+            let pusher = thread::spawn(move || theirs.push(1));
+            workers.run(core, false);
+            pusher.join().unwrap();
+            assert_eq!(workers.done.load(Ordering::Relaxed), 1);
+        },
+    );
 }
 
 #[test]
 fn a_core_let_go_by_a_blocking_thread_misses_no_work() {
     model("sleep: a thread blocks while work comes", || {
-        let workers = Arc::new(Workers {
-            queue: Mutex::new(VecDeque::new()),
-            sleep: Sleep::new(vec![0]),
-            done: AtomicUsize::new(0),
-        });
+        let workers = Arc::new(workers(vec![0]));
         let core = workers.sleep.take().expect("a core is idle");
         let theirs = Arc::clone(&workers);
         let pusher = thread::spawn(move || theirs.push(1));
@@ -146,11 +195,7 @@ impl Cores<u8> for Staff {
 impl Staff {
     fn new(n: usize) -> Arc<Self> {
         let staff = Self {
-            workers: Workers {
-                queue: Mutex::new(VecDeque::new()),
-                sleep: Sleep::new(Vec::new()),
-                done: AtomicUsize::new(0),
-            },
+            workers: workers(Vec::new()),
             crew: Crew::new(),
             n_cores: AtomicUsize::new(0),
             asked: Default::default(),
@@ -163,7 +208,7 @@ impl Staff {
 
     fn push(&self, work: u8) {
         self.workers.queue.lock().push_back(work);
-        if let Some(core) = self.workers.sleep.work_came() {
+        if let Some(core) = self.workers.sleep.work_came(|| false) {
             self.run(core, true);
         }
     }
@@ -179,7 +224,7 @@ impl Staff {
                 } else {
                     None
                 };
-                match next.or_else(|| sleep.work_came()) {
+                match next.or_else(|| sleep.work_came(|| false)) {
                     // In place of another thread: this one.
                     Some(again) => (core, searching) = (again, true),
                     None => return,
