@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 
 use crate::goroutine;
 use crate::parker::Parker;
-use crate::shim::multicore;
 
 /// Runs `future` on the calling thread until it completes: spins briefly, then sleeps.
 ///
@@ -27,7 +26,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
         }
-        if !(multicore() && parker.spin(SPINS)) {
+        if !parker.spin(SPINS) {
             parker.park(None);
         }
         // What the future noted when it was polled is over.

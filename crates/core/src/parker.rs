@@ -19,7 +19,7 @@ use crate::clock;
 use crate::hooks::sleepers::Sleeper;
 use crate::hooks::{self, Bubble};
 use crate::shim::atomic::{AtomicBool, Ordering};
-use crate::shim::{Arc, ExactTimeouts, spin_loop, thread};
+use crate::shim::{Arc, ExactTimeouts, multicore, spin_loop, thread};
 use crate::wake::Wake;
 
 /// Of sleeps up to this long it matters that they end in time to the microsecond.
@@ -110,13 +110,38 @@ impl Parker {
         got
     }
 
-    /// Spins for at most `turns` turns until the token is given, and takes it.
+    /// Spins for at most `turns` turns until the token is given, and takes it. On one processor it
+    /// gives way to other threads instead, unless it has goroutines to hand on.
     pub fn spin(&self, turns: u32) -> bool {
+        if !multicore() {
+            return self.give_way();
+        }
         for _ in 0..turns {
             if self.full.load(Ordering::Relaxed) && self.take() {
                 return true;
             }
             spin_loop();
+        }
+        false
+    }
+
+    #[cold]
+    fn give_way(&self) -> bool {
+        const TIMES: u32 = 16;
+        /// Somebody computes, whom this thread does not wait for.
+        const LONG: Duration = Duration::from_millis(1);
+        if cfg!(rendez_loom) || hooks::has_scheduler() {
+            return false;
+        }
+        let start = Instant::now();
+        for _ in 0..TIMES {
+            thread::yield_now();
+            if self.full.load(Ordering::Relaxed) && self.take() {
+                return true;
+            }
+            if start.elapsed() >= LONG {
+                break;
+            }
         }
         false
     }

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use rendez_core::goroutine::{self, Glimpse, coarse};
 use rendez_core::hooks;
-use rendez_core::shim::{Arc, multicore, spin_loop};
+use rendez_core::shim::{Arc, multicore, spin_loop, thread};
 
 use crate::cell::{enter_running, is_polling};
 use crate::core::{Core, RETIRE};
@@ -399,9 +399,12 @@ fn search(core: &mut Core, shared: &Shared) -> Option<Task> {
     let n_little = LITTLE.as_nanos() / pace.as_nanos();
     let short = usize::try_from(n_little).map_or(SHORT, |n| n.clamp(SHORTEST, SHORT));
     let task = core.steal(&shared.queues, if courteous { short } else { 1 });
-    if task.is_some() || !multicore() {
+    if task.is_some() {
         core.found(start);
         return task;
+    }
+    if !multicore() {
+        return give_way(core, shared, start);
     }
     loop {
         (0..PAUSE).for_each(|_| spin_loop());
@@ -421,6 +424,26 @@ fn search(core: &mut Core, shared: &Shared) -> Option<Task> {
             return None;
         }
     }
+}
+
+/// On one processor nobody brings work while this thread searches. So it lets the other threads
+/// run, which then need not wake it for what they bring: the first of it would take the processor
+/// from them.
+#[cold]
+fn give_way(core: &mut Core, shared: &Shared, start: Instant) -> Option<Task> {
+    const TIMES: u32 = 16;
+    /// Somebody computes, who will bring none soon.
+    const LONG: Duration = Duration::from_millis(1);
+    for _ in 0..TIMES {
+        thread::yield_now();
+        if shared.queues.has_work() {
+            return core.steal(&shared.queues, 1);
+        }
+        if start.elapsed() >= LONG {
+            break;
+        }
+    }
+    None
 }
 
 /// Lets a thread's core go while the thread sleeps.
