@@ -315,15 +315,21 @@ impl Core {
             .or_else(|| take(|| queues.shared.steal_batch_and_pop(&self.local)))
     }
 
-    /// A goroutine from anybody's queue of at least `min`: half of what lies there comes along.
+    /// A goroutine from another core's queue of at least `min`, or from the shared one: half of
+    /// what lies there comes along.
     pub(crate) fn steal(&mut self, queues: &Queues, min: usize) -> Option<Task> {
+        self.steal_from_cores(queues, min)
+            .or_else(|| take(|| queues.shared.steal_batch_and_pop(&self.local)))
+    }
+
+    /// As [`steal`](Self::steal), but for the shared queue.
+    pub(crate) fn steal_from_cores(&mut self, queues: &Queues, min: usize) -> Option<Task> {
         let n = queues.cores.len();
         visit(n, hooks::random_below(n))
             .filter(|&i| i != self.index)
             .filter_map(|i| queues.cores.get(i))
             .filter(|core| min <= 1 || core.stealer.len() >= min)
             .find_map(|core| take(|| core.stealer.steal_batch_and_pop(&self.local)))
-            .or_else(|| take(|| queues.shared.steal_batch_and_pop(&self.local)))
     }
 }
 

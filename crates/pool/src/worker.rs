@@ -398,7 +398,9 @@ fn search(core: &mut Core, shared: &Shared) -> Option<Task> {
         .map_or(LITTLE, |pace| pace.max(Duration::from_nanos(1)));
     let n_little = LITTLE.as_nanos() / pace.as_nanos();
     let short = usize::try_from(n_little).map_or(SHORT, |n| n.clamp(SHORTEST, SHORT));
-    let task = core.steal(&shared.queues, if courteous { short } else { 1 });
+    // The shared queue was empty a moment ago. Who looks again at once takes what is queued there
+    // one by one, at a miss or two for the thread outside that queues it.
+    let task = core.steal_from_cores(&shared.queues, if courteous { short } else { 1 });
     if task.is_some() {
         core.found(start);
         return task;
