@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use common::{Counted, HOUR, Opaque, TICK, poll};
 use futures_util::stream::FusedStream;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use rendez::pool::block_on;
+use rendez::pool::{Pool, block_on};
 use rendez::prelude::*;
 use rendez::select::{
     Permit, ReadyTimeoutError, RecvError, RecvTimeoutError, SelectTimeoutError, SendError,
@@ -857,4 +857,32 @@ fn zero_sized_values_and_large_capacities_work() {
     }
     assert_eq!(tx.try_send(()), Err(TrySendError::Full(())));
     assert_eq!((rx.len(), rx.try_iter().count()), (100_000, 100_000));
+}
+
+#[test]
+fn tasks_of_two_workers_that_fight_for_a_channel_lose_no_value_and_keep_each_senders_order() {
+    const SENDERS: usize = 4;
+    const EACH: usize = 20_000;
+    for cap in [2, 100] {
+        let pool = Pool::builder().workers(2).build().unwrap();
+        let (tx, rx) = bounded(cap);
+        for sender in 0..SENDERS {
+            let tx = tx.clone();
+            pool.go(async move {
+                for i in 0..EACH {
+                    tx.send_async((sender, i)).await.unwrap();
+                }
+            });
+        }
+        drop(tx);
+        let receiver = pool.go(async move {
+            let mut next = [0; SENDERS];
+            while let Ok((sender, i)) = rx.recv_async().await {
+                assert_eq!(i, next[sender]);
+                next[sender] += 1;
+            }
+            next
+        });
+        assert_eq!(receiver.join().unwrap(), [EACH; SENDERS]);
+    }
 }
