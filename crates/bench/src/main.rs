@@ -13,6 +13,7 @@
 mod chan_tasks;
 mod chan_threads;
 mod context;
+mod crowd;
 mod errgroup;
 mod map;
 mod measure;

@@ -3,12 +3,11 @@
 
 use std::future::Future;
 use std::hint::black_box;
-use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, OnceLock, mpsc};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use crate::crowd::rows as crowd;
 use crate::measure::scaled;
 use crate::peers::runtimes::{self, Runtime, for_each_runtime};
 use crate::peers::{Task, tokio_runtime};
@@ -22,7 +21,7 @@ const BATCH: u64 = 1000;
 
 pub(crate) fn rows(rows: &mut Rows) {
     for_each_runtime!(of(rows));
-    for_each_runtime!(parked(rows));
+    for_each_runtime!(crowd(rows));
     for k in [1000, 100_000, MILLION] {
         rows.add(&format!("spawn/{k}"), "rayon", move |n| rayon(n, k, || ()));
         rows.add(&format!("spawn/{k}"), "rendez-scope", move |n| {
@@ -224,119 +223,6 @@ fn burst<R: Runtime>(n: u64) -> Duration {
         rx.recv().expect("it was sent")
     };
     (0..n).map(|_| once()).sum()
-}
-
-/// A million tasks that wait, then are all woken at once: by the close of a channel, or by
-/// what else a runtime has for that.
-struct Crowd {
-    parked: Duration,
-    woken: Duration,
-    bytes: u64,
-}
-
-fn parked<R: Runtime>(rows: &mut Rows) {
-    // One operation is one of a million started, each until it waits.
-    rows.add("park/1000000", R::NAME, |n| {
-        scaled(n, MILLION, || crowd::<R>().parked)
-    });
-    // One operation is one of a million woken at once, each until it has ended.
-    rows.add("wake/1000000", R::NAME, |n| {
-        scaled(n, MILLION, || crowd::<R>().woken)
-    });
-    // Not a time: how many bytes a task that waits takes.
-    rows.add("park_bytes/1000000", R::NAME, |n| {
-        // Later ones find the memory of the first.
-        static FIRST: OnceLock<u64> = OnceLock::new();
-        let bytes = *FIRST.get_or_init(|| crowd::<R>().bytes);
-        scaled(n, MILLION, || Duration::from_nanos(bytes))
-    });
-}
-
-fn crowd<R: Runtime>() -> Crowd {
-    match R::NAME {
-        "tokio" => {
-            let notify = Arc::new(tokio::sync::Notify::new());
-            let waits = Arc::clone(&notify);
-            let wait = move || {
-                let waits = Arc::clone(&waits);
-                async move { waits.notified().await }
-            };
-            of_crowd::<R, _>(wait, move || notify.notify_waiters())
-        }
-        "async-executor" => {
-            let (tx, rx) = async_channel::bounded::<()>(1);
-            let wait = move || {
-                let rx = rx.clone();
-                async move { _ = rx.recv().await }
-            };
-            of_crowd::<R, _>(wait, move || _ = tx.close())
-        }
-        _ => {
-            let (tx, rx) = rendez_select::bounded::<()>(1);
-            let wait = move || {
-                let rx = rx.clone();
-                async move { _ = rx.recv_async().await }
-            };
-            of_crowd::<R, _>(wait, move || _ = tx.close())
-        }
-    }
-}
-
-fn of_crowd<R: Runtime, F: Future<Output = ()> + Send + 'static>(
-    wait: impl Fn() -> F + Send + 'static,
-    wake: impl FnOnce(),
-) -> Crowd {
-    let (tx, rx) = mpsc::channel();
-    let n_parked = Arc::new(AtomicU64::new(0));
-    let n_ended = Arc::new(AtomicU64::new(0));
-    // Threads and queues are there before memory is looked at.
-    R::run(vec![Box::pin(async {})]);
-    let before = resident();
-    let start = Instant::now();
-    R::run(vec![Box::pin(async move {
-        for _ in 0..MILLION {
-            let (n_parked, n_ended, tx) = (Arc::clone(&n_parked), Arc::clone(&n_ended), tx.clone());
-            let wait = wait();
-            R::detach(R::go(async move {
-                let mut wait = pin!(wait);
-                let mut first = true;
-                std::future::poll_fn(|cx| {
-                    let poll = wait.as_mut().poll(cx);
-                    if std::mem::take(&mut first) && told(&n_parked) {
-                        tx.send(Instant::now()).expect("it is waited for");
-                    }
-                    poll
-                })
-                .await;
-                if told(&n_ended) {
-                    tx.send(Instant::now()).expect("it is waited for");
-                }
-            }));
-        }
-    })]);
-    let parked = rx.recv().expect("the last one says so") - start;
-    let bytes = resident().saturating_sub(before);
-    let start = Instant::now();
-    wake();
-    let woken = rx.recv().expect("the last one says so") - start;
-    Crowd {
-        parked,
-        woken,
-        bytes,
-    }
-}
-
-/// Counts; whether the caller is the last of the million.
-fn told(count: &AtomicU64) -> bool {
-    count.fetch_add(1, Ordering::AcqRel) + 1 == MILLION
-}
-
-/// How much memory the process has, in bytes; 0 where that cannot be read.
-fn resident() -> u64 {
-    const PAGE: u64 = 4096;
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
-    pages.unwrap_or(0) * PAGE
 }
 
 fn in_goroutine(f: impl FnOnce() + Send + 'static) -> Duration {
