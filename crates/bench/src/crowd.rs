@@ -1,5 +1,7 @@
 //! A million tasks that wait, then are all woken at once: by the close of a channel, or by what
 //! else a runtime has for that.
+// An `async fn` keeps its arguments twice.
+#![allow(clippy::manual_async_fn)]
 
 use std::future::Future;
 use std::pin::pin;
@@ -46,7 +48,6 @@ trait Gate: Send + Sync + 'static {
     type Ticket: Send + 'static;
     fn new() -> Self;
     fn ticket(&self) -> Self::Ticket;
-    // No `async fn`, which keeps its arguments twice.
     fn pass(ticket: Self::Ticket) -> impl Future<Output = ()> + Send + 'static;
     fn open(&self);
     fn n_tickets(&self) -> usize;
