@@ -717,6 +717,19 @@ fn two_who_empty_a_branch_leave_none_behind() {
 }
 
 #[test]
+fn a_map_with_a_key_at_every_moment_is_never_empty() {
+    model("map: one key goes after another has come", || {
+        let (map, other) = map_beside(&[0], |map| {
+            map.store(1, 1);
+            assert!(map.delete(&0));
+        });
+        assert!(!map.is_empty());
+        other.join().unwrap();
+        assert_eq!(map.len(), 1);
+    });
+}
+
+#[test]
 fn loads_do_not_go_back_in_time() {
     model(
         "map: two loads as a key leaves with its branch and returns",

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -229,6 +230,37 @@ fn keys_and_values_may_use_the_map_themselves() {
 }
 
 #[test]
+fn a_thread_may_use_the_map_while_it_ends() {
+    struct AtEnd(RefCell<Option<Arc<Map<u32, u32>>>>);
+    impl Drop for AtEnd {
+        fn drop(&mut self) {
+            let Some(map) = self.0.take() else { return };
+            assert_eq!(map.load(&0), Some(0));
+            for i in 1..100 {
+                map.store(i, i);
+                assert_eq!(map.swap(i, i + 1), Some(i));
+                map.range(|_, _| map.contains_key(&i));
+                assert!(map.delete(&i));
+            }
+        }
+    }
+    thread_local! {
+        static AT_END: AtEnd = const { AtEnd(RefCell::new(None)) };
+    }
+    within_reason(|| {
+        let map = Arc::new(Map::new());
+        let theirs = Arc::clone(&map);
+        let ends = thread::spawn(move || {
+            // Dropped after whatever the map keeps of a thread: that comes later.
+            AT_END.with(|at_end| at_end.0.replace(Some(Arc::clone(&theirs))));
+            theirs.store(0, 0);
+        });
+        ends.join().unwrap();
+        assert_eq!(map.len(), 1);
+    });
+}
+
+#[test]
 fn everything_stored_is_dropped_once() {
     stress(|seed| {
         let counted = Arc::new(());
@@ -269,6 +301,17 @@ fn storing_and_deleting_for_long_does_not_grow() {
     assert!(map.is_empty());
     // What has just been deleted may wait for a while, but not all that ever was.
     assert!(Arc::strong_count(&counted) < 10_000);
+}
+
+#[test]
+fn what_is_cleared_is_dropped_at_once_if_nobody_else_is_there() {
+    let counted = Arc::new(());
+    let map = Map::new();
+    for round in 0..3 {
+        (0..round * 100).for_each(|i| map.store(i, Arc::clone(&counted)));
+        map.clear();
+        assert_eq!(Arc::strong_count(&counted), 1);
+    }
 }
 
 #[test]

@@ -26,8 +26,13 @@ use self::trie::{Put, Trie};
 ///
 /// All of Go's `sync.Map`, and typed. Loads take no lock and write nothing; whatever a call
 /// sees or changes, it does at one instant. Values come out cloned: put what is large into
-/// an `Arc`. What is overwritten or deleted is dropped soon after, when no call that could
-/// see it runs any more, and at the latest with the map.
+/// an `Arc`. What is overwritten or deleted is dropped when no call that could see it runs any
+/// more: some dozens at a time, at the end of a later call, whatever that does and whichever
+/// goroutine's it is, and at the latest with the map. So their `Drop` should take no lock under
+/// which the map is used, and what has to end at once should not wait for it.
+///
+/// A map takes some 20 kB, more on a machine of more than 32 processors: it is for one of many
+/// keys, not for thousands of a few.
 ///
 /// Keys should tell themselves apart by their `Hash`. Those that have one hash are searched one by
 /// one, and each change among them copies a list of pointers to them.
@@ -279,12 +284,15 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
             .each(&pin, &mut |entry| f(&entry.key, &entry.value));
     }
 
-    /// Takes all keys out.
+    /// Takes all keys out, and drops them at once where no other call runs that could see them.
     pub fn clear(&self) {
         self.trie.clear();
     }
 
     /// How many keys there are.
+    ///
+    /// Beside others that store and delete it misses none, but may count some of theirs that have
+    /// just gone or are about to come.
     pub fn len(&self) -> usize {
         self.trie.len()
     }

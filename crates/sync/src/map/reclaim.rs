@@ -12,9 +12,36 @@ pub(super) use stand_in::{Pin, Reclaim};
 
 #[cfg(not(rendez_loom))]
 mod real {
+    use std::cell::Cell;
+
     use rendez_core::quiet::drop_quietly;
     use rendez_core::shim::atomic::{AtomicPtr, Ordering};
-    use seize::{Collector, Guard, LocalGuard};
+    use seize::{Collector, Guard, LocalGuard, OwnedGuard};
+
+    /// How far a thread is.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Life {
+        /// It has not pinned yet.
+        New,
+        /// seize knows it.
+        Known,
+        /// It ends, and seize will forget it, or has.
+        Ending,
+    }
+
+    thread_local! {
+        static LIFE: Cell<Life> = const { Cell::new(Life::New) };
+        static END: End = const { End };
+    }
+
+    /// Notes that its thread ends.
+    struct End;
+
+    impl Drop for End {
+        fn drop(&mut self) {
+            let _ = LIFE.try_with(|life| life.set(Life::Ending));
+        }
+    }
 
     /// Frees one of the retired. A panic would leave the rest of its batch unfreed.
     unsafe fn free<T>(value: *mut T, _: &Collector) {
@@ -26,7 +53,12 @@ mod real {
     pub(crate) struct Reclaim(Collector);
 
     /// Keeps whatever is reachable from being freed.
-    pub(crate) struct Pin<'a>(LocalGuard<'a>);
+    pub(crate) enum Pin<'a> {
+        OfThread(LocalGuard<'a>),
+        /// seize gives a number to each thread, and panics when asked for that of one that has given
+        /// it back at its end. A thread's values that are dropped after that may still use a map.
+        Alone(OwnedGuard<'a>),
+    }
 
     impl Reclaim {
         pub(crate) fn new() -> Self {
@@ -35,7 +67,24 @@ mod real {
 
         #[inline]
         pub(crate) fn pin(&self) -> Pin<'_> {
-            Pin(self.0.enter())
+            if LIFE.try_with(Cell::get) == Ok(Life::Known) {
+                Pin::OfThread(self.0.enter())
+            } else {
+                self.pin_early_or_late()
+            }
+        }
+
+        #[cold]
+        fn pin_early_or_late(&self) -> Pin<'_> {
+            if LIFE.try_with(Cell::get) != Ok(Life::New) {
+                return Pin::Alone(self.0.enter_owned());
+            }
+            let pin = Pin::OfThread(self.0.enter());
+            // After seize's own, and so dropped before it.
+            if END.try_with(|_| ()).is_ok() {
+                let _ = LIFE.try_with(|life| life.set(Life::Known));
+            }
+            pin
         }
     }
 
@@ -44,7 +93,10 @@ mod real {
         #[inline]
         pub(crate) fn load<T>(&self, place: &AtomicPtr<T>) -> *mut T {
             // ORDERING: with the store of whoever put the pointer there.
-            self.0.protect(place, Ordering::Acquire)
+            match self {
+                Self::OfThread(guard) => guard.protect(place, Ordering::Acquire),
+                Self::Alone(guard) => guard.protect(place, Ordering::Acquire),
+            }
         }
 
         /// Frees `value`, and drops it, when no pin protects it any more.
@@ -55,13 +107,30 @@ mod real {
         #[inline]
         pub(crate) unsafe fn retire<T>(&self, value: *mut T) {
             // SAFETY: the caller's.
-            unsafe { self.0.defer_retire(value, free) };
+            unsafe {
+                match self {
+                    Self::OfThread(guard) => guard.defer_retire(value, free),
+                    Self::Alone(guard) => guard.defer_retire(value, free),
+                }
+            }
+        }
+
+        /// Frees what this thread has retired as soon as the pins that see it are gone, if those are
+        /// few: otherwise some dozens are freed together.
+        pub(crate) fn flush(&self) {
+            match self {
+                Self::OfThread(guard) => guard.flush(),
+                Self::Alone(guard) => guard.flush(),
+            }
         }
 
         /// A small number that differs from thread to thread.
         #[inline]
         pub(crate) fn thread(&self) -> usize {
-            self.0.thread_id()
+            match self {
+                Self::OfThread(guard) => guard.thread_id(),
+                Self::Alone(_) => 0,
+            }
         }
     }
 }
@@ -82,15 +151,16 @@ mod stand_in {
         free: unsafe fn(*mut ()),
     }
 
-    /// Where one map's garbage waits.
-    pub(crate) struct Reclaim(unmodelled::AtomicPtr<Retired>);
+    /// Where one map's garbage waits, and how often a number was asked for.
+    pub(crate) struct Reclaim(unmodelled::AtomicPtr<Retired>, unmodelled::AtomicUsize);
 
     /// Keeps whatever is reachable from being freed.
     pub(crate) struct Pin<'a>(&'a Reclaim, PhantomData<*mut ()>);
 
     impl Reclaim {
         pub(crate) fn new() -> Self {
-            Self(unmodelled::AtomicPtr::new(ptr::null_mut()))
+            let retired = unmodelled::AtomicPtr::new(ptr::null_mut());
+            Self(retired, unmodelled::AtomicUsize::new(0))
         }
 
         pub(crate) fn pin(&self) -> Pin<'_> {
@@ -118,8 +188,11 @@ mod stand_in {
             self.0.0.store(retired, Ordering::Relaxed);
         }
 
+        pub(crate) fn flush(&self) {}
+
+        /// Another for each call, as if each was of a thread of its own.
         pub(crate) fn thread(&self) -> usize {
-            0
+            self.0.1.fetch_add(1, Ordering::Relaxed)
         }
     }
 

@@ -10,7 +10,9 @@
 //!    when it passed the slot above.
 //! 4. `clear` puts a new top in the old one's place. Who has passed the old top goes on in it:
 //!    whatever it does there is as if done just before.
-//! 5. No user's code runs while others wait for it: nobody waits.
+//! 5. What comes is counted before it is in, what goes when it is out, and `len` reads first how many
+//!    went: it misses none, and finds none only where for a moment there was none.
+//! 6. No user's code runs while others wait for it: nobody waits.
 #![allow(unsafe_code)]
 
 use std::borrow::Borrow;
@@ -49,10 +51,13 @@ struct Top<K, V> {
     counts: [Count; LANES],
 }
 
-/// Alone in its cache line. Keys stored here may be deleted there, so it wraps.
+/// How many keys have come, and how many have gone. Alone in its cache line.
 #[derive(Default)]
 #[repr(align(64))]
-struct Count(AtomicUsize);
+struct Count {
+    came: AtomicUsize,
+    went: AtomicUsize,
+}
 
 /// A slot that holds no branch, and how it was reached.
 struct Place<'g, K, V> {
@@ -260,14 +265,18 @@ impl<K, V> Trie<K, V> {
                 Some(crowd) => Link::crowd(crowd.pointer()),
                 None => Link::entry(new.pointer()),
             };
+            let came = &place.top.count(pin).came;
+            if old.is_none() {
+                came.fetch_add(1, Ordering::Relaxed);
+            }
             if place.slot.replace(place.link, to) {
                 crowd.map(Unshared::share);
                 let new = new.share();
-                if old.is_none() {
-                    place.top.count(pin, 1);
-                }
                 Self::retire(place.link, old, pin);
                 return Put::In(new.get(), old.map(Shared::get));
+            }
+            if old.is_none() {
+                came.fetch_sub(1, Ordering::Relaxed);
             }
         }
     }
@@ -333,7 +342,8 @@ impl<K, V> Trie<K, V> {
                 }
             };
             if done {
-                place.top.count(pin, 1_usize.wrapping_neg());
+                // ORDERING: with `len`, which then sees that what went had come.
+                place.top.count(pin).went.fetch_add(1, Ordering::Release);
                 Self::retire(place.link, Some(old), pin);
                 if place
                     .above
@@ -406,19 +416,21 @@ impl<K, V> Trie<K, V> {
         if !top.is_null() {
             // SAFETY: it was a box, is out of its place, and only who took it out retires it.
             unsafe { pin.retire(top) };
+            // It may be all there is: that does not wait for others to be thrown away.
+            pin.flush();
         }
     }
 
     pub(super) fn len(&self) -> usize {
         let pin = self.pin();
         let Some(top) = self.top(&pin) else { return 0 };
-        let counts = top
-            .counts
-            .iter()
-            .map(|count| count.0.load(Ordering::Relaxed));
-        let sum = counts.fold(0, usize::wrapping_add);
-        // A deletion may be counted before its store.
-        (sum as isize).max(0) as usize
+        let sum = |of: fn(&Count) -> &AtomicUsize| {
+            // ORDERING: with `take`. Who has come is read after who went.
+            let counts = top.counts.iter().map(|it| of(it).load(Ordering::Acquire));
+            counts.fold(0, usize::wrapping_add)
+        };
+        let went = sum(|count| &count.went);
+        sum(|count| &count.came).wrapping_sub(went)
     }
 }
 
@@ -429,10 +441,8 @@ impl<K, V> Top<K, V> {
     }
 
     #[inline]
-    fn count(&self, pin: &Pin<'_>, by: usize) {
-        self.counts[pin.thread() % LANES]
-            .0
-            .fetch_add(by, Ordering::Relaxed);
+    fn count(&self, pin: &Pin<'_>) -> &Count {
+        &self.counts[pin.thread() % LANES]
     }
 }
 
