@@ -26,12 +26,15 @@ fn a_once_function_that_has_run_allocates_nothing() {
 }
 
 #[test]
-fn a_range_and_a_clear_of_a_map_allocate_nothing() {
+fn a_range_of_a_map_and_a_clear_of_an_empty_one_allocate_nothing() {
     let map: Map<_, _> = (0..1000).map(|n| (n, n)).collect();
     let range = || map.range(|&key, &value| black_box(key) == value);
     range();
     assert_eq!(allocations(range), 0);
-    map.clear();
+    // What is taken out is handed over in a list of its own, however many keys there were.
+    let clear = || allocation_counter::measure(|| map.clear()).count_total;
+    assert!(clear() <= 2);
+    assert_eq!(allocations(|| map.clear()), 0);
     map.store(1, 1);
-    assert_eq!(allocation_counter::measure(|| map.clear()).count_total, 0);
+    assert!(clear() <= 2);
 }
