@@ -30,10 +30,6 @@ pub trait Scheduler: Send + Sync {
     /// Whether the calling thread may give way to others for a while before it blocks, since
     /// nobody waits for it to hand on what it holds.
     fn may_linger(&self) -> bool;
-    /// The calling thread runs a task that had better be polled again a moment later, its like
-    /// being busy with what it wants. Whether the thread will stay away for so long once the poll
-    /// is over, and leave its tasks to whoever has none meanwhile.
-    fn stays_away(&self) -> bool;
 }
 
 /// A bubble of virtual time: replaces clock, randomness and schedule for the goroutines
@@ -77,12 +73,6 @@ pub fn has_scheduler() -> bool {
 pub(crate) fn may_linger() -> bool {
     let scheduler = SCHEDULER.try_with(|s| s.borrow().clone()).ok().flatten();
     scheduler.is_none_or(|scheduler| scheduler.may_linger())
-}
-
-/// Whether the calling thread is a pool's and [stays away](Scheduler::stays_away) after this poll.
-pub(crate) fn stays_away() -> bool {
-    let scheduler = SCHEDULER.try_with(|s| s.borrow().clone()).ok().flatten();
-    scheduler.is_some_and(|scheduler| scheduler.stays_away())
 }
 
 /// Tells the scheduler and the bubble that the calling thread is about to sleep; they

@@ -271,13 +271,6 @@ impl Core {
         self.after = Some(task);
     }
 
-    /// Puts the one that was to run next where others may steal it.
-    pub(crate) fn expose(&mut self) {
-        if let Some(next) = self.seen.next.take() {
-            self.local.push(next);
-        }
-    }
-
     /// Queues a goroutine behind the others here.
     pub(crate) fn push_back(&mut self, task: Task) {
         self.local.push(task);

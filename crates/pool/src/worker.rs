@@ -39,8 +39,6 @@ struct Worker {
     core: RefCell<Option<Box<Core>>>,
     /// Whether what runs is a closure.
     in_closure: Cell<bool>,
-    /// Whether it sleeps for a moment before it runs the next goroutine.
-    stays_away: Cell<bool>,
     /// The system's number of this thread.
     number: u32,
     /// What dumps see of it.
@@ -232,7 +230,6 @@ fn as_worker(shared: Arc<Shared>, is_counted: bool, f: impl FnOnce(&Worker)) {
         shared,
         core: RefCell::new(None),
         in_closure: Cell::new(false),
-        stays_away: Cell::new(false),
         number: os::thread_number(),
     };
     // Dropped before the worker, however `f` ends.
@@ -301,9 +298,6 @@ impl Worker {
                 }
                 self.run_one(task, &*self.shared);
                 if self.goes_on() {
-                    if self.stays_away.take() {
-                        self.stay_away();
-                    }
                     continue;
                 }
                 self.glimpse.hide();
@@ -325,15 +319,6 @@ impl Worker {
             }
             unwatched = true;
         }
-    }
-
-    /// Sleeps for the shortest time the system has. What waits here may be stolen meanwhile.
-    #[cold]
-    fn stay_away(&self) {
-        if let Some(core) = &mut *self.core.borrow_mut() {
-            core.expose();
-        }
-        thread::sleep(Duration::from_micros(1));
     }
 
     /// Whether it holds its core still, and was not asked to put it out of service.
@@ -487,16 +472,6 @@ impl hooks::Scheduler for Hook {
                 let core = worker.core.borrow();
                 let core = core.as_ref();
                 core.is_some_and(|core| !core.has_work() && !worker.shared.queues.has_shared())
-            })
-        })
-    }
-
-    fn stays_away(&self) -> bool {
-        with_worker(|worker| {
-            worker.is_some_and(|worker| {
-                let stays = !worker.in_closure.get() && worker.core.borrow().is_some();
-                worker.stays_away.set(stays);
-                stays
             })
         })
     }

@@ -389,13 +389,7 @@ impl<T> Future for RecvFuture<'_, T> {
         if let Source::Chan(chan) = &waiting.case().source {
             // Without a grant: between a grant and its value others would find a closed
             // channel neither ready nor at its end.
-            if let Some(value) = chan.try_recv_plain() {
-                return Poll::Ready(Ok(value));
-            }
-            if chan.is_taken() {
-                return poll_taken(waiting, cx);
-            }
-            match chan.try_recv_again() {
+            match chan.try_recv() {
                 TryRecv::Value(value) => return Poll::Ready(Ok(value)),
                 TryRecv::Drained => return Poll::Ready(Err(RecvError)),
                 TryRecv::Empty | TryRecv::Offer => {}
@@ -414,24 +408,6 @@ fn poll_looked<T>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<T, RecvError>> {
     waiting.poll_looked(cx)
-}
-
-/// A first poll that has found the lock taken.
-#[inline(never)]
-fn poll_taken<T>(
-    mut waiting: Pin<&mut CaseFuture<&Receiver<T>>>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<T, RecvError>> {
-    if let Some(chan) = waiting.case().chan() {
-        if chan.is_busy() && waiting.as_mut().gives_way(cx) {
-            return Poll::Pending;
-        }
-    }
-    match waiting.case().chan().map(Chan::try_recv_again) {
-        Some(TryRecv::Value(value)) => Poll::Ready(Ok(value)),
-        Some(TryRecv::Drained) => Poll::Ready(Err(RecvError)),
-        _ => poll_looked(waiting, cx),
-    }
 }
 
 /// A poll after the first.

@@ -346,13 +346,7 @@ impl<T> Future for SendFuture<'_, T> {
         let Some(value) = waiting.case().take_value() else {
             ended();
         };
-        let chan = waiting.case().chan();
-        let sent = match chan.try_send_plain(value) {
-            Ok(()) => return Poll::Ready(Ok(())),
-            Err(value) if chan.is_taken() => return poll_taken(waiting, value, cx),
-            Err(value) => chan.try_send_again(value),
-        };
-        match sent {
+        match waiting.case().chan().try_send(value) {
             Ok(()) => return Poll::Ready(Ok(())),
             Err(TrySend::Closed(value)) => return Poll::Ready(Err(SendError(value))),
             Err(TrySend::Full(value)) => waiting.case().put_back(value),
@@ -373,25 +367,6 @@ fn poll_looked<T>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), SendError<T>>> {
     waiting.poll_looked(cx)
-}
-
-/// A first poll that has found the lock taken.
-#[inline(never)]
-fn poll_taken<T>(
-    mut waiting: Pin<&mut Waiting<'_, T>>,
-    value: T,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), SendError<T>>> {
-    if waiting.case().chan().is_busy() && waiting.as_mut().gives_way(cx) {
-        waiting.case().put_back(value);
-        return Poll::Pending;
-    }
-    match waiting.case().chan().try_send_again(value) {
-        Ok(()) => return Poll::Ready(Ok(())),
-        Err(TrySend::Closed(value)) => return Poll::Ready(Err(SendError(value))),
-        Err(TrySend::Full(value)) => waiting.case().put_back(value),
-    }
-    poll_looked(waiting, cx)
 }
 
 /// A poll after the first.

@@ -348,3 +348,45 @@ fn streams_end_as_iterators_do() {
     drop(tx);
     assert_eq!((next(), next(), next()), (Some(2), None, None));
 }
+
+/// Whoever polls a send has begun it: one that the same task begins later does not go first,
+/// also where others are busy with the channel.
+#[test]
+fn sends_that_one_task_begins_together_arrive_in_their_order() {
+    const PAIRS: u32 = 20_000;
+    const SENDERS: usize = 4;
+    let pool = rendez_pool::Pool::builder().workers(2).build().unwrap();
+    let (tx, rx) = bounded(4);
+    let senders = [(); SENDERS].map(|()| tx.clone());
+    let senders = senders.into_iter().enumerate().map(|(me, tx)| {
+        pool.go(async move {
+            for n in 0..PAIRS {
+                let mut first = pin!(tx.send_async((me, 2 * n)));
+                let mut second = pin!(tx.send_async((me, 2 * n + 1)));
+                let (mut sent_first, mut sent_second) = (false, false);
+                std::future::poll_fn(|cx| {
+                    sent_first = sent_first || first.as_mut().poll(cx).is_ready();
+                    sent_second = sent_second || second.as_mut().poll(cx).is_ready();
+                    if sent_first && sent_second {
+                        Poll::Ready(())
+                    } else {
+                        Poll::Pending
+                    }
+                })
+                .await;
+            }
+        })
+    });
+    let senders: Vec<_> = senders.collect();
+    drop(tx);
+    let receiver = pool.go(async move {
+        let mut next = [0; SENDERS];
+        while let Ok((who, n)) = rx.recv_async().await {
+            assert_eq!(n, next[who], "of {who}");
+            next[who] += 1;
+        }
+        next
+    });
+    senders.into_iter().for_each(|s| s.join().unwrap());
+    assert_eq!(receiver.join().unwrap(), [2 * PAIRS; SENDERS]);
+}

@@ -36,7 +36,6 @@ pub struct Pending<A: Arms, N: Nodes> {
     place: ManuallyDrop<Option<Place<N>>>,
     order: Order,
     watch: bool,
-    gave_way: bool,
 }
 
 /// What a task that is queued stands with.
@@ -77,7 +76,6 @@ impl<A: Arms, N: Nodes> Pending<A, N> {
             place: ManuallyDrop::new(None),
             order,
             watch,
-            gave_way: false,
         }
     }
 
@@ -309,20 +307,6 @@ impl<C: Arm> CaseFuture<C> {
     /// Whether it waits: it has been polled, and has not given its result since.
     pub fn is_waiting(&self) -> bool {
         self.0.place.is_some()
-    }
-
-    /// Gives way to the tasks of other workers, which are busy with what it wants: it is to be
-    /// polled again, later. Whether it does, which is so once at most.
-    #[cold]
-    pub fn gives_way(self: Pin<&mut Self>, cx: &Context<'_>) -> bool {
-        // SAFETY: nothing is moved out; node and waiter stay where they are pinned.
-        let pending = unsafe { &mut self.get_unchecked_mut().0 };
-        if pending.gave_way || !hooks::stays_away() {
-            return false;
-        }
-        pending.gave_way = true;
-        cx.waker().wake_by_ref();
-        true
     }
 
     /// Polls, for a caller who has just looked in vain: it should not [wait](Self::is_waiting) yet.

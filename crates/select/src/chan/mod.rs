@@ -20,7 +20,6 @@ use rendez_core::case::Probe;
 use rendez_core::hooks;
 use rendez_core::lock::{Company, WordGuard, WordLock};
 use rendez_core::shim::atomic::{AtomicU32, AtomicUsize, Ordering};
-use rendez_core::shim::{multicore, spin_loop};
 use rendez_core::wake::WakeList;
 
 use ring::Ring;
@@ -109,29 +108,6 @@ impl<T> Chan<T> {
         } else {
             Company::Passing
         }
-    }
-
-    /// Whether somebody holds the lock at this instant.
-    #[inline]
-    pub(crate) fn is_taken(&self) -> bool {
-        self.state.peek() & LOCKED != 0
-    }
-
-    /// Whether a task that has found the lock taken had better come again later: after pauses
-    /// another worker has it again, and cannot do without the task for long, which stands at
-    /// the other end of the same few places.
-    pub(crate) fn is_busy(&self) -> bool {
-        const PAUSES: [u32; 2] = [4, 8];
-        let in_batches = self.cap.is_some_and(|cap| cap > 1);
-        let among_workers = || self.n_mixed.load(Ordering::Relaxed) == 0;
-        in_batches
-            && multicore()
-            && hooks::has_scheduler()
-            && among_workers()
-            && PAUSES.iter().all(|&n| {
-                (0..n).for_each(|_| spin_loop());
-                self.is_taken()
-            })
     }
 
     /// Locks, if nobody holds the lock, `ready` is mirrored, nobody is queued and nothing has

@@ -13,7 +13,7 @@ use rendez_core::wake::WakeList;
 use super::queueing::{dequeue, may_queue, watch};
 use super::slot::Slot;
 use super::state::{CLOSED, GRANTED, HANDED, PERMIT, State, WATCH_RECV};
-use super::{Chan, ENDED, Locked, QUEUED, RECV_READY, SEND_READY, mirror, mirror_plain};
+use super::{Chan, ENDED, Locked, QUEUED, RECV_READY, mirror, mirror_plain};
 use crate::error::RecvError;
 
 /// What a receive that does not wait finds.
@@ -32,36 +32,19 @@ impl<T> Chan<T> {
     pub(crate) fn try_recv(&self) -> TryRecv<T> {
         match self.try_recv_plain() {
             Some(value) => TryRecv::Value(value),
-            None => self.try_recv_again(),
+            None if self.probe_recv().ready => self.try_recv_locked(),
+            None => TryRecv::Empty,
         }
     }
 
-    /// The rest of a [`try_recv`](Self::try_recv) that began as a plain one.
+    /// A value, if nobody else has to do with the channel now.
     #[inline]
-    pub(crate) fn try_recv_again(&self) -> TryRecv<T> {
-        if self.probe_recv().ready {
-            self.try_recv_locked()
-        } else {
-            TryRecv::Empty
-        }
-    }
-
-    /// A value, if nobody is queued and nothing ends by taking it: it is not the last of a
-    /// channel that has ended.
-    #[inline(always)]
-    pub(crate) fn try_recv_plain(&self) -> Option<T> {
-        let mut state = self
-            .state
-            .lock_if(|word| word & (RECV_READY | QUEUED) == RECV_READY)?;
-        let word = state.word();
-        if state.available() <= usize::from(word & ENDED != 0) {
-            return None;
-        }
+    fn try_recv_plain(&self) -> Option<T> {
+        let mut state = self.lock_plain(RECV_READY)?;
+        // What is ready, with nobody queued, is a value.
         let value = state.pop_available()?;
-        // A send is ready still where none can succeed any more.
-        let more = state.available() > 0;
-        let send = word & SEND_READY != 0 || state.has_room();
-        mirror(&mut state, more, send, word & ENDED);
+        let (more, room) = (state.available() > 0, state.has_room());
+        mirror(&mut state, more, room, 0);
         Some(value)
     }
 
@@ -79,6 +62,10 @@ impl<T> Chan<T> {
                 }
                 return TryRecv::Value(value);
             }
+        } else if let Some(value) = state.pop_before_end() {
+            let send = state.send_ready();
+            mirror(&mut state, true, send, ENDED);
+            return TryRecv::Value(value);
         }
         let mut chan = Locked::of(state);
         let (state, wakes) = chan.parts();

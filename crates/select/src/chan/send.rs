@@ -26,30 +26,17 @@ pub(crate) enum TrySend<T> {
 impl<T> Chan<T> {
     #[inline]
     pub(crate) fn try_send(&self, value: T) -> Result<(), TrySend<T>> {
-        self.try_send_plain(value)
-            .or_else(|value| self.try_send_again(value))
-    }
-
-    /// Sends, if nobody else has to do with the channel now.
-    #[inline(always)]
-    pub(crate) fn try_send_plain(&self, value: T) -> Result<(), T> {
         let Some(mut state) = self.lock_plain(SEND_READY) else {
-            return Err(value);
+            return if self.probe_send().ready {
+                self.try_send_locked(value)
+            } else {
+                Err(TrySend::Full(value))
+            };
         };
         state.put(value);
         let room = state.has_room();
         mirror(&mut state, true, room, 0);
         Ok(())
-    }
-
-    /// The rest of a [`try_send`](Self::try_send) that began as a plain one.
-    #[inline]
-    pub(crate) fn try_send_again(&self, value: T) -> Result<(), TrySend<T>> {
-        if self.probe_send().ready {
-            self.try_send_locked(value)
-        } else {
-            Err(TrySend::Full(value))
-        }
     }
 
     /// As [`try_send`](Self::try_send), with others in the queues, about to unlock, or at
