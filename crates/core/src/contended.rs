@@ -8,7 +8,7 @@
 //! Nobody waits for anybody: a change fails only because another has succeeded.
 
 use crate::shim::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::shim::{multicore, spin_loop};
+use crate::shim::{multicore, pause};
 
 /// A word that can be changed by comparison.
 pub trait Word {
@@ -71,6 +71,6 @@ fn stay_away(n_lost: u32) {
     const PAUSES: u32 = 16;
     const DOUBLINGS: u32 = 2;
     if multicore() {
-        (0..PAUSES << n_lost.min(DOUBLINGS)).for_each(|_| spin_loop());
+        pause(PAUSES << n_lost.min(DOUBLINGS));
     }
 }

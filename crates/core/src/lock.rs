@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use crate::hooks;
 use crate::shim::atomic::{AtomicU64, Ordering};
-use crate::shim::{UnsafeCell, multicore, spin_loop, thread};
+use crate::shim::{UnsafeCell, multicore, pause, thread};
 
 const LOCKED: u64 = 1;
 
@@ -285,7 +285,7 @@ impl Backoff {
         const LONGEST: u64 = 1000;
         if self.rounds > 0 {
             self.rounds -= 1;
-            (0..self.pauses).for_each(|_| spin_loop());
+            pause(self.pauses);
             self.pauses *= 2;
         } else if self.yields > 0 {
             self.yields -= 1;

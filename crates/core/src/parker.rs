@@ -19,7 +19,7 @@ use crate::clock;
 use crate::hooks::sleepers::Sleeper;
 use crate::hooks::{self, Bubble};
 use crate::shim::atomic::{AtomicBool, Ordering};
-use crate::shim::{Arc, ExactTimeouts, multicore, spin_loop, thread};
+use crate::shim::{Arc, ExactTimeouts, multicore, pause, thread};
 use crate::wake::Wake;
 
 /// Of sleeps up to this long it matters that they end in time to the microsecond.
@@ -120,7 +120,7 @@ impl Parker {
             if self.full.load(Ordering::Relaxed) && self.take() {
                 return true;
             }
-            spin_loop();
+            pause(1);
         }
         false
     }

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use rendez_core::goroutine::{self, Glimpse, coarse};
 use rendez_core::hooks;
-use rendez_core::shim::{Arc, multicore, spin_loop, thread};
+use rendez_core::shim::{Arc, multicore, pause, thread};
 
 use crate::cell::{enter_running, is_polling};
 use crate::core::{Core, RETIRE};
@@ -409,7 +409,7 @@ fn search(core: &mut Core, shared: &Shared) -> Option<Task> {
         return give_way(core, shared, start);
     }
     loop {
-        (0..PAUSE).for_each(|_| spin_loop());
+        pause(PAUSE);
         // Without an attempt to steal, which counts for more than a look.
         let waited = start.elapsed();
         let courteous = courteous && waited < COURTESY;

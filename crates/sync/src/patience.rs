@@ -4,7 +4,7 @@ use std::ptr;
 use std::time::{Duration, Instant};
 
 use rendez_core::clock;
-use rendez_core::shim::{OnceLock, multicore, spin_loop, thread};
+use rendez_core::shim::{OnceLock, multicore, pause, thread};
 
 /// A waiter this old is handed the lock instead of competing for it.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -53,7 +53,7 @@ pub(crate) fn spin(
     }
     (0..ROUNDS).any(|round| {
         if round < BUSY_ROUNDS {
-            (0..pauses << round).for_each(|_| spin_loop());
+            pause(pauses << round);
         } else {
             thread::yield_now();
         }

@@ -12,6 +12,7 @@ pub(crate) mod coarse;
 mod futexes;
 #[cfg(rendez_loom)]
 mod loom;
+mod pause;
 mod slack;
 #[cfg(not(rendez_loom))]
 mod std;
@@ -19,6 +20,7 @@ mod std;
 pub use self::futexes::expect_sleepers;
 #[cfg(rendez_loom)]
 pub use self::loom::*;
+pub use self::pause::pause;
 pub use self::slack::ExactTimeouts;
 #[cfg(not(rendez_loom))]
 pub use self::std::*;
@@ -40,7 +42,9 @@ pub fn is_main_thread() -> bool {
 /// protocol depends on, and whose statics must outlive a model's iteration.
 pub mod unmodelled {
     #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
-    pub use ::std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+    pub use ::std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    };
     pub use parking_lot::{Condvar, Mutex, MutexGuard};
 
     /// Starts a thread with a name.

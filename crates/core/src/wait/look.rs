@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{Arms, Deadline, Order};
 use crate::case::Outcome;
 use crate::hooks;
-use crate::shim::{multicore, spin_loop, thread};
+use crate::shim::{multicore, pause, thread};
 use crate::waiter::Waiter;
 
 /// The arm that won, and how.
@@ -233,7 +233,7 @@ fn turns<A: Arms + ?Sized, R>(
     }
     let pauses = if multicore() { pauses } else { 0 };
     for step in 0..pauses {
-        (0..1_u32 << step).for_each(|_| spin_loop());
+        pause(1 << step);
         if let Some(done) = done() {
             return Some(done);
         }
