@@ -164,6 +164,15 @@ impl<T> JoinHandle<T> {
     ///
     /// Dropped before it completes, it detaches the goroutine. To keep the handle, await
     /// `&mut handle`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # rendez_pool::block_on(async {
+    /// let handle = rendez_pool::go(|| 1);
+    /// assert_eq!(handle.join_async().await.unwrap(), 1);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn join_async(self) -> Self {
         self
