@@ -1,6 +1,7 @@
 //! Go's `sync` and `x/sync` for threads and tasks: locks, semaphores, once, conditions.
 
 mod atomic;
+mod attempt;
 mod barrier;
 mod cond;
 #[cfg(feature = "deadlock-detect")]
@@ -27,7 +28,9 @@ pub use crate::barrier::{Barrier, BarrierFuture, BarrierWaitResult};
 pub use crate::cond::{Cond, CondFuture};
 pub use crate::error::AcquireError;
 pub use crate::map::Map;
-pub use crate::mutex::{ArcMutexGuard, LockFuture, MappedMutexGuard, Mutex, MutexGuard};
+pub use crate::mutex::{
+    ArcMutexGuard, LockArcFuture, LockFuture, MappedMutexGuard, Mutex, MutexGuard,
+};
 pub use crate::once::{
     CallOnceFuture, GetOrInitFuture, GetOrTryInitFuture, Lazy, Once, OnceCell, once_func,
     once_value,
@@ -37,8 +40,9 @@ pub use crate::raw_mutex::RawMutex;
 pub use crate::raw_rwlock::RawRwLock;
 pub use crate::rwlock::{
     ArcRwLockReadGuard, ArcRwLockUpgradableReadGuard, ArcRwLockWriteGuard, MappedRwLockReadGuard,
-    MappedRwLockWriteGuard, ReadFuture, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard,
-    RwLockWriteGuard, UpgradableReadFuture, UpgradeFuture, WriteFuture,
+    MappedRwLockWriteGuard, ReadArcFuture, ReadFuture, RwLock, RwLockReadGuard,
+    RwLockUpgradableReadGuard, RwLockWriteGuard, UpgradableReadArcFuture, UpgradableReadFuture,
+    UpgradeFuture, WriteArcFuture, WriteFuture,
 };
 pub use crate::semaphore::{
     AcquireFuture, AcquireOwnedFuture, OwnedPermit, OwnedPermitCase, Permit, PermitCase, Semaphore,

@@ -13,6 +13,7 @@ use lock_api::{RawMutex as _, RawMutexFair};
 use rendez_core::shim::Arc;
 use rendez_core::wait::CaseFuture;
 
+use crate::attempt::{self, Keep, Kept};
 use crate::deadlock::{Asked, Mode};
 use crate::late::const_new;
 use crate::raw_mutex::{Lock, RawMutex};
@@ -174,6 +175,35 @@ impl<T: ?Sized> Mutex<T> {
         self.inner_arc().try_lock_arc()
     }
 
+    /// Awaits the lock of a shared mutex; neither the future nor the guard borrows anything.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`lock_async`](Self::lock_async); it lets go of the mutex, too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # rendez_core::block_on::block_on(async {
+    /// use std::sync::Arc;
+    ///
+    /// let mutex = Arc::new(rendez_sync::Mutex::new(1));
+    /// let lock = mutex.lock_arc_async();
+    /// drop(mutex);
+    /// let mut guard = lock.await;
+    /// *guard += 1;
+    /// assert_eq!(*guard, 2);
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn lock_arc_async(self: &Arc<Self>) -> LockArcFuture<T> {
+        let location = Location::caller();
+        LockArcFuture {
+            lock: CaseFuture::new(Kept(Arc::clone(self)), location),
+            asked: Asked::new(location),
+        }
+    }
+
     /// The value, without locking: nobody else can have it.
     pub fn get_mut(&mut self) -> &mut T {
         self.0.get_mut()
@@ -223,6 +253,18 @@ impl<T: ?Sized> Mutex<T> {
     }
 }
 
+impl<T: ?Sized> Keep for Arc<Mutex<T>> {
+    type Case<'a>
+        = Lock<'a>
+    where
+        T: 'a;
+
+    #[inline]
+    fn case(&self) -> Lock<'_> {
+        self.raw().case()
+    }
+}
+
 impl<T: Default> Default for Mutex<T> {
     fn default() -> Self {
         Self::new(T::default())
@@ -258,7 +300,7 @@ impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
         // SAFETY: as above.
         let lock = unsafe { Pin::new_unchecked(lock) };
         let watch = mutex.raw().watch();
-        ready!(asked.poll(watch, Mode::Lock, cx, |cx| Lock::poll(lock, cx)));
+        ready!(asked.poll(watch, Mode::Lock, cx, |cx| attempt::poll(lock, cx)));
         // SAFETY: the case has won the lock, and its guard is made once.
         Poll::Ready(unsafe { mutex.0.make_guard_unchecked() })
     }
@@ -267,5 +309,39 @@ impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
 impl<T: ?Sized> fmt::Debug for LockFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LockFuture").finish_non_exhaustive()
+    }
+}
+
+/// What [`Mutex::lock_arc_async`] gives.
+#[must_use = "futures do nothing unless polled"]
+pub struct LockArcFuture<T: ?Sized> {
+    lock: CaseFuture<Kept<Arc<Mutex<T>>>>,
+    asked: Asked,
+}
+
+impl<T: ?Sized> Future for LockArcFuture<T> {
+    type Output = ArcMutexGuard<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: nothing is moved out; the wait stays where it is pinned.
+        let Self { lock, asked } = unsafe { self.get_unchecked_mut() };
+        // SAFETY: the wait keeps the mutex, where it is.
+        let mutex = unsafe { &*Arc::as_ptr(&lock.case().0) };
+        // SAFETY: as above.
+        let mut lock = unsafe { Pin::new_unchecked(lock) };
+        let watch = mutex.raw().watch();
+        ready!(asked.poll(watch, Mode::Lock, cx, |cx| {
+            attempt::poll(lock.as_mut(), cx)
+        }));
+        let make = || lock.case().0.inner_arc().try_lock_arc_for(Duration::ZERO);
+        // SAFETY: the case has won the lock, and its guard is made once.
+        let guard = unsafe { mutex.raw().guard_held(make) };
+        Poll::Ready(guard.expect("it is told that it has the lock"))
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for LockArcFuture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockArcFuture").finish_non_exhaustive()
     }
 }

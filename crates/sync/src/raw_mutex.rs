@@ -22,11 +22,10 @@
 //! [`abandon`]: Case::abandon
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::fmt;
-use std::future::Future;
 use std::panic::Location;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::ptr;
 use std::time::{Duration, Instant};
 
 use lock_api::GuardSend;
@@ -39,6 +38,7 @@ use rendez_core::wait::{self, CaseFuture};
 use rendez_core::wake::WakeList;
 use rendez_core::{clock, hooks};
 
+use crate::attempt::Attempt;
 use crate::deadlock::{Mode, Watch};
 use crate::late::{Late, const_new};
 use crate::patience;
@@ -49,6 +49,11 @@ const NUDGED: u32 = 4;
 
 /// See [`patience::spin`].
 const PAUSES: u32 = 16;
+
+std::thread_local! {
+    // The lock that the thread is about to make a guard of, which it has.
+    static HELD: Cell<*const RawMutex> = const { Cell::new(ptr::null()) };
+}
 
 /// The raw lock, for use with `lock_api`.
 pub struct RawMutex {
@@ -90,6 +95,9 @@ impl RawMutex {
     #[inline]
     #[track_caller]
     fn lock_until(&self, deadline: impl FnOnce() -> Option<Instant>) -> bool {
+        if self.is_held() {
+            return true;
+        }
         self.watch.before_bounded(Mode::Lock);
         let locked = self.core.lock_first() || self.core.lock_slow(deadline(), Location::caller());
         if locked {
@@ -104,7 +112,36 @@ impl RawMutex {
 
     /// Waits for the lock.
     pub(crate) fn lock_async(&self, location: &'static Location<'static>) -> CaseFuture<Lock<'_>> {
-        CaseFuture::new(Lock(&self.core), location)
+        CaseFuture::new(self.case(), location)
+    }
+
+    /// The wait for the lock.
+    #[inline]
+    pub(crate) fn case(&self) -> Lock<'_> {
+        Lock(&self.core)
+    }
+
+    /// The guard that `make` makes by locking within some time, of a lock that is locked already.
+    /// `lock_api` makes some guards in no other way.
+    ///
+    /// # Safety
+    ///
+    /// The caller has the lock, and gives it up to the guard.
+    pub(crate) unsafe fn guard_held<G>(&self, make: impl FnOnce() -> G) -> G {
+        HELD.with(|held| held.set(self));
+        make()
+    }
+
+    /// Whether the lock is the caller's; it is told once.
+    fn is_held(&self) -> bool {
+        let told = |held: &Cell<_>| {
+            let is_held = ptr::eq(held.get(), self);
+            if is_held {
+                held.set(ptr::null());
+            }
+            is_held
+        };
+        HELD.try_with(told).unwrap_or(false)
     }
 }
 
@@ -312,17 +349,10 @@ fn waiters(queue: &Queue) -> u32 {
 #[derive(Clone, Copy)]
 pub(crate) struct Lock<'a>(&'a Core);
 
-impl Lock<'_> {
-    /// Polls a wait for the lock. Who finds it free has not waited, and writes nothing.
+impl Attempt for Lock<'_> {
     #[inline]
-    pub(crate) fn poll(wait: Pin<&mut CaseFuture<Self>>, cx: &mut Context<'_>) -> Poll<()> {
-        if wait.is_waiting() {
-            wait.poll(cx)
-        } else if wait.case().0.lock_first() {
-            Poll::Ready(())
-        } else {
-            wait.poll_looked(cx)
-        }
+    fn attempt(&self) -> bool {
+        self.0.lock_first()
     }
 }
 

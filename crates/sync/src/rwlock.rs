@@ -14,6 +14,7 @@ use lock_api::RawRwLock as _;
 use rendez_core::shim::Arc;
 use rendez_core::wait::CaseFuture;
 
+use crate::attempt::{self, Keep, Kept};
 use crate::deadlock::Asked;
 use crate::late::const_new;
 use crate::raw_rwlock::{Enter, RawRwLock, Request};
@@ -268,6 +269,29 @@ impl<T: ?Sized> RwLock<T> {
         self.inner_arc().try_read_arc()
     }
 
+    /// Awaits a shared lock for reading; neither the future nor the guard borrows anything.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Mutex::lock_arc_async`](crate::Mutex::lock_arc_async).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # rendez_core::block_on::block_on(async {
+    /// use std::sync::Arc;
+    ///
+    /// let lock = Arc::new(rendez_sync::RwLock::new(1));
+    /// let (a, b) = (lock.read_arc_async().await, lock.read_arc_async().await);
+    /// drop(lock);
+    /// assert_eq!(*a + *b, 2);
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn read_arc_async(self: &Arc<Self>) -> ReadArcFuture<T> {
+        ReadArcFuture(self.wait_arc(Request::Read))
+    }
+
     /// Locks a shared lock for writing; the guard keeps it alive and borrows nothing.
     #[track_caller]
     pub fn write_arc(self: &Arc<Self>) -> ArcRwLockWriteGuard<T> {
@@ -278,6 +302,28 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn try_write_arc(self: &Arc<Self>) -> Option<ArcRwLockWriteGuard<T>> {
         self.inner_arc().try_write_arc()
+    }
+
+    /// Awaits a shared lock for writing; neither the future nor the guard borrows anything.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`write_async`](Self::write_async); it lets go of the lock, too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # rendez_core::block_on::block_on(async {
+    /// use std::sync::Arc;
+    ///
+    /// let lock = Arc::new(rendez_sync::RwLock::new(1));
+    /// *lock.write_arc_async().await += 1;
+    /// assert_eq!(*lock.read(), 2);
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn write_arc_async(self: &Arc<Self>) -> WriteArcFuture<T> {
+        WriteArcFuture(self.wait_arc(Request::Write))
     }
 
     /// Locks a shared lock for [reading with a view to writing](Self::upgradable_read); the
@@ -293,6 +339,16 @@ impl<T: ?Sized> RwLock<T> {
         self.inner_arc().try_upgradable_read_arc()
     }
 
+    /// Awaits what [`upgradable_read_arc`](Self::upgradable_read_arc) waits for.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Mutex::lock_arc_async`](crate::Mutex::lock_arc_async).
+    #[track_caller]
+    pub fn upgradable_read_arc_async(self: &Arc<Self>) -> UpgradableReadArcFuture<T> {
+        UpgradableReadArcFuture(self.wait_arc(Request::Upgradable))
+    }
+
     /// The value, without locking: nobody else can have it.
     pub fn get_mut(&mut self) -> &mut T {
         self.0.get_mut()
@@ -301,6 +357,16 @@ impl<T: ?Sized> RwLock<T> {
     /// Whether anybody has it locked at this instant.
     pub fn is_locked(&self) -> bool {
         self.raw().is_locked()
+    }
+
+    #[track_caller]
+    fn wait_arc(self: &Arc<Self>, request: Request) -> EnterArc<T> {
+        let location = Location::caller();
+        let lock = Arc::clone(self);
+        EnterArc {
+            enter: CaseFuture::new(Kept(ArcRequest { lock, request }), location),
+            asked: Asked::new(location),
+        }
     }
 
     fn raw(&self) -> &RawRwLock {
@@ -354,7 +420,7 @@ macro_rules! enter_future {
                 // SAFETY: as above.
                 let enter = unsafe { Pin::new_unchecked(enter) };
                 let watch = lock.raw().watch();
-                ready!(asked.poll(watch, mode, cx, |cx| Enter::poll(enter, cx)));
+                ready!(asked.poll(watch, mode, cx, |cx| attempt::poll(enter, cx)));
                 // SAFETY: the case has entered the lock so, and its guard is made once.
                 Poll::Ready(unsafe { lock.0.$make() })
             }
@@ -408,7 +474,7 @@ impl<'a, T: ?Sized> Future for UpgradeFuture<'a, T> {
         let watch = this.lock.raw().watch();
         ready!(
             this.asked
-                .poll(watch, mode, cx, |cx| Enter::poll(enter, cx))
+                .poll(watch, mode, cx, |cx| attempt::poll(enter, cx))
         );
         std::mem::forget(this.guard.take());
         // SAFETY: the case has turned the upgradable hold, whose guard is gone, into the
@@ -421,4 +487,84 @@ impl<T: ?Sized> fmt::Debug for UpgradeFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UpgradeFuture").finish_non_exhaustive()
     }
+}
+
+/// A lock, and what is asked of it.
+struct ArcRequest<T: ?Sized> {
+    lock: Arc<RwLock<T>>,
+    request: Request,
+}
+
+impl<T: ?Sized> Keep for ArcRequest<T> {
+    type Case<'a>
+        = Enter<'a>
+    where
+        T: 'a;
+
+    #[inline]
+    fn case(&self) -> Enter<'_> {
+        self.lock.raw().case(self.request)
+    }
+}
+
+/// A wait for a lock that is kept alive.
+struct EnterArc<T: ?Sized> {
+    enter: CaseFuture<Kept<ArcRequest<T>>>,
+    asked: Asked,
+}
+
+impl<T: ?Sized> EnterArc<T> {
+    /// Polls it; the lock, once it is entered.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<&Arc<RwLock<T>>> {
+        // SAFETY: nothing is moved out; the wait stays where it is pinned.
+        let Self { enter, asked } = unsafe { self.get_unchecked_mut() };
+        // SAFETY: the wait keeps the lock, where it is.
+        let lock = unsafe { &*Arc::as_ptr(&enter.case().0.lock) };
+        let mode = enter.case().0.request.mode();
+        // SAFETY: as above.
+        let mut wait = unsafe { Pin::new_unchecked(&mut *enter) };
+        ready!(asked.poll(lock.raw().watch(), mode, cx, |cx| {
+            attempt::poll(wait.as_mut(), cx)
+        }));
+        Poll::Ready(&enter.case().0.lock)
+    }
+}
+
+macro_rules! enter_arc_future {
+    ($(#[$meta:meta])* $name:ident -> $guard:ident by $make:ident) => {
+        $(#[$meta])*
+        #[must_use = "futures do nothing unless polled"]
+        pub struct $name<T: ?Sized>(EnterArc<T>);
+
+        impl<T: ?Sized> Future for $name<T> {
+            type Output = $guard<T>;
+
+            fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                // SAFETY: the field is pinned with the whole and never moved out.
+                let wait = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
+                let lock = ready!(wait.poll(cx)).inner_arc();
+                // SAFETY: the case has entered the lock so, and its guard is made once.
+                Poll::Ready(unsafe { lock.$make() })
+            }
+        }
+
+        impl<T: ?Sized> fmt::Debug for $name<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+enter_arc_future! {
+    /// What [`RwLock::read_arc_async`] gives.
+    ReadArcFuture -> ArcRwLockReadGuard by make_arc_read_guard_unchecked
+}
+enter_arc_future! {
+    /// What [`RwLock::write_arc_async`] gives.
+    WriteArcFuture -> ArcRwLockWriteGuard by make_arc_write_guard_unchecked
+}
+enter_arc_future! {
+    /// What [`RwLock::upgradable_read_arc_async`] gives.
+    UpgradableReadArcFuture -> ArcRwLockUpgradableReadGuard by make_upgradable_arc_guard_unchecked
 }

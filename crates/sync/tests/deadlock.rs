@@ -356,6 +356,19 @@ fn futures_are_reported_at_their_first_poll_and_never_panic() {
 }
 
 #[test]
+fn futures_that_keep_their_lock_are_watched_too() {
+    let (a, b) = (Arc::new(Mutex::new(())), Arc::new(RwLock::new(())));
+    let hazards = hazards_of(|| {
+        let held = block_on(a.lock_arc_async());
+        assert_pending(pin!(a.lock_arc_async()));
+        drop(block_on(b.write_arc_async()));
+        drop(held);
+        drop((block_on(b.read_arc_async()), a.lock()));
+    });
+    assert_eq!(hazards, [Hazard::Relock, Hazard::LockOrder]);
+}
+
+#[test]
 fn a_future_that_reads_twice_behind_a_writer_is_reported() {
     let lock = RwLock::new(());
     let hazards = hazards_of(|| {

@@ -90,6 +90,46 @@ fn a_dropped_future_passes_the_lock_on() {
 }
 
 #[test]
+fn a_future_may_be_the_last_that_keeps_its_mutex() {
+    model(
+        "mutex: unlock by the other keeper against a task, cancelled or not",
+        || {
+            for polled_again in [false, true] {
+                let mutex = Arc::new(Mutex::new(0));
+                let guard = mutex.lock_arc();
+                let mut waits = Box::pin(mutex.lock_arc_async());
+                assert!(poll_once(waits.as_mut()).is_pending());
+                drop(mutex);
+                let unlocker = thread::spawn(move || drop(guard));
+                if polled_again {
+                    *block_on(waits) += 1;
+                } else {
+                    drop(waits);
+                }
+                unlocker.join().unwrap();
+            }
+        },
+    );
+}
+
+#[test]
+fn a_future_may_be_the_last_that_keeps_its_read_write_lock() {
+    model(
+        "rwlock: unlock by the other keeper against a cancelled writer",
+        || {
+            let lock = Arc::new(RwLock::new(0));
+            let guard = lock.read_arc();
+            let mut waits = Box::pin(lock.write_arc_async());
+            assert!(poll_once(waits.as_mut()).is_pending());
+            drop(lock);
+            let unlocker = thread::spawn(move || drop(guard));
+            drop(waits);
+            unlocker.join().unwrap();
+        },
+    );
+}
+
+#[test]
 fn a_future_dropped_after_a_hand_over_passes_it_on() {
     model("mutex: fair unlock against a cancelled task", || {
         let mutex = Arc::new(Mutex::new(0));

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use common::{
     Dice, LONG, assert_pending, assert_ready, block_on, poll_once, stress, within_reason,
 };
-use rendez_sync::{Mutex, MutexGuard};
+use rendez_sync::{ArcMutexGuard, Mutex, MutexGuard};
 
 #[test]
 fn try_lock_fails_while_locked_and_succeeds_when_free() {
@@ -51,6 +51,7 @@ fn guards_and_futures_may_be_sent() {
     fn sync<T: Sync>(_: &T) {}
     let mutex = Mutex::new(1);
     send(&mutex.lock_async());
+    send(&Arc::new(Mutex::new(1)).lock_arc_async());
     sync(&mutex);
     let guard = mutex.lock();
     thread::scope(|s| s.spawn(move || drop(guard)).join().unwrap());
@@ -76,6 +77,72 @@ fn an_arc_guard_keeps_the_mutex_alive() {
     assert_eq!(Arc::strong_count(&mutex), 2);
     drop(guard);
     assert_eq!(Arc::strong_count(&mutex), 1);
+}
+
+#[test]
+fn a_future_keeps_the_mutex_alive_and_needs_no_other() {
+    let dropped = Arc::new(());
+    let mutex = Arc::new(Mutex::new(Arc::clone(&dropped)));
+    let held = mutex.lock_arc();
+    let mut waits = Box::pin(mutex.lock_arc_async());
+    drop(mutex);
+    assert_pending(waits.as_mut());
+    drop(held);
+    let guard = assert_ready(waits.as_mut());
+    drop(waits);
+    assert_eq!(Arc::strong_count(&dropped), 2);
+    drop(guard);
+    assert_eq!(Arc::strong_count(&dropped), 1);
+}
+
+#[test]
+fn a_future_that_keeps_the_mutex_may_be_dropped_at_any_point() {
+    #[derive(Clone, Copy, Debug)]
+    enum Dropped {
+        Unpolled,
+        InLine,
+        Served,
+        Done,
+    }
+    use Dropped::*;
+    for fair in [false, true] {
+        let unlock = |guard| match fair {
+            true => ArcMutexGuard::unlock_fair(guard),
+            false => drop(guard),
+        };
+        for dropped in [Unpolled, InLine, Served, Done] {
+            let mutex = Arc::new(Mutex::new(()));
+            let held = mutex.lock_arc();
+            let mut gone = Box::pin(mutex.lock_arc_async());
+            if !matches!(dropped, Unpolled) {
+                assert_pending(gone.as_mut());
+            }
+            let mut next = Box::pin(mutex.lock_arc_async());
+            assert_pending(next.as_mut());
+            match dropped {
+                Unpolled | InLine => {
+                    drop(gone);
+                    assert_eq!(Arc::strong_count(&mutex), 3);
+                    unlock(held);
+                }
+                Served => {
+                    unlock(held);
+                    drop(gone);
+                }
+                Done => {
+                    unlock(held);
+                    let guard = assert_ready(gone.as_mut());
+                    drop(gone);
+                    assert!(mutex.is_locked());
+                    unlock(guard);
+                }
+            }
+            drop(assert_ready(next.as_mut()));
+            drop(next);
+            assert!(!mutex.is_locked(), "{dropped:?}");
+            assert_eq!(Arc::strong_count(&mutex), 1, "{dropped:?}");
+        }
+    }
 }
 
 #[test]

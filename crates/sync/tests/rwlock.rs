@@ -280,6 +280,39 @@ fn arc_guards_and_conversions() {
     assert_eq!(lock.into_inner(), 3);
 }
 
+#[test]
+fn futures_that_keep_the_lock_may_be_dropped_at_any_point() {
+    fn of<F: Future>(wait: impl Fn(&Arc<RwLock<()>>) -> F) {
+        for n_polls in 0..4 {
+            let lock = Arc::new(RwLock::new(()));
+            let held = lock.write_arc();
+            let mut gone = Box::pin(wait(&lock));
+            if n_polls > 0 {
+                assert_pending(gone.as_mut());
+            }
+            let mut next = Box::pin(wait(&lock));
+            assert_pending(next.as_mut());
+            // In line; served, but not told; done, with a guard that outlives it.
+            if n_polls > 1 {
+                drop(held);
+                let guard = (n_polls > 2).then(|| assert_ready(gone.as_mut()));
+                drop(gone);
+                assert_eq!(Arc::strong_count(&lock), 2 + usize::from(guard.is_some()));
+            } else {
+                drop(gone);
+                drop(held);
+            }
+            drop(assert_ready(next.as_mut()));
+            drop(next);
+            assert!(!lock.is_locked(), "after {n_polls}");
+            assert_eq!(Arc::strong_count(&lock), 1, "after {n_polls}");
+        }
+    }
+    of(RwLock::read_arc_async);
+    of(RwLock::write_arc_async);
+    of(RwLock::upgradable_read_arc_async);
+}
+
 /// Readers count one, writers ten thousand: the sum shows who is inside together.
 #[test]
 fn readers_and_writers_exclude_each_other_under_stress() {

@@ -1,19 +1,16 @@
 //! The wait for the lock, as a case.
 #![allow(unsafe_code)]
 
-use std::future::Future;
-use std::pin::Pin;
 use std::ptr;
-use std::task::{Context, Poll};
 
 use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Node, Registration};
 use rendez_core::shim::atomic::Ordering;
-use rendez_core::wait::CaseFuture;
 use rendez_core::wake::WakeList;
 
 use super::state::{Core, Request, UPGRADABLE, WRITER};
+use crate::attempt::Attempt;
 use crate::deadlock::Mode;
 use crate::patience;
 
@@ -25,22 +22,16 @@ pub(crate) struct Enter<'a> {
 }
 
 impl Enter<'_> {
-    /// Polls a wait for the lock. Who can enter it at once has not waited, and writes nothing.
-    #[inline]
-    pub(crate) fn poll(wait: Pin<&mut CaseFuture<Self>>, cx: &mut Context<'_>) -> Poll<()> {
-        let &Self { core, request } = wait.case();
-        if wait.is_waiting() {
-            wait.poll(cx)
-        } else if core.enter_fast(request) {
-            Poll::Ready(())
-        } else {
-            wait.poll_looked(cx)
-        }
-    }
-
     /// As the watch for deadlocks calls what is waited for.
     pub(crate) fn mode(&self) -> Mode {
         self.request.mode()
+    }
+}
+
+impl Attempt for Enter<'_> {
+    #[inline]
+    fn attempt(&self) -> bool {
+        self.core.enter_fast(self.request)
     }
 }
 

@@ -102,8 +102,14 @@ impl RawRwLock {
         request: Request,
         location: &'static Location<'static>,
     ) -> CaseFuture<Enter<'_>> {
+        CaseFuture::new(self.case(request), location)
+    }
+
+    /// The wait for the lock as `request` says.
+    #[inline]
+    pub(crate) fn case(&self, request: Request) -> Enter<'_> {
         let core = &*self.core;
-        CaseFuture::new(Enter { core, request }, location)
+        Enter { core, request }
     }
 }
 
