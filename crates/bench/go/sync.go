@@ -68,7 +68,10 @@ func init() {
 			rw.Unlock()
 		} else {
 			rw.RLock()
-			_ = written
+			// Looked at, since a value that is only named is not even loaded.
+			if written < 0 {
+				panic("counts up")
+			}
 			rw.RUnlock()
 		}
 	})
