@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rendez_core::block_on::block_on;
@@ -10,18 +11,31 @@ use rendez_select::{bounded, oneshot, select, select_async, unbounded};
 struct Counting;
 
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
-static N_ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+std::thread_local! {
+    // What the calling thread has allocated, and not freed, and how often. The test harness has
+    // a thread of its own, which allocates too.
+    static MINE: Cell<(isize, usize)> = const { Cell::new((0, 0)) };
+}
+
+fn count(bytes: isize, times: usize) {
+    let _ = MINE.try_with(|mine| {
+        let (in_use, n) = mine.get();
+        mine.set((in_use + bytes, n + times));
+    });
+}
 
 // SAFETY: the system's, counted.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
-        N_ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        count(layout.size() as isize, 1);
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
+        count(-(layout.size() as isize), 0);
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(ptr, layout) }
     }
@@ -48,25 +62,25 @@ fn memory_is_given_back_after_a_burst_and_a_oneshot_is_one_allocation() {
     let left = IN_USE.load(Ordering::Relaxed) - before;
     assert!(left <= 64 * 1024, "{left} bytes are kept of {full}");
 
-    let before = N_ALLOCATIONS.load(Ordering::Relaxed);
+    let (_, before) = MINE.get();
     let (tx, rx) = oneshot();
     tx.send(1).unwrap();
     assert_eq!(rx.recv(), Ok(1));
-    assert_eq!(N_ALLOCATIONS.load(Ordering::Relaxed) - before, 1);
+    assert_eq!(MINE.get().1 - before, 1);
 
     registrations_on_a_quiet_channel_are_removed();
 }
 
 fn a_channel_is_one_allocation_with_its_first_slots() {
-    let before = IN_USE.load(Ordering::Relaxed);
+    let (in_use, _) = MINE.get();
     for (cap, n, allocations) in [(1, 1, 1), (8, 8, 1), (100, 8, 1), (100, 9, 2)] {
-        let before = N_ALLOCATIONS.load(Ordering::Relaxed);
+        let (_, before) = MINE.get();
         let (tx, rx) = bounded::<u64>(cap);
         (0..n).for_each(|i| tx.send(i).unwrap());
         // One of them is not received.
         assert!((1..n).all(|i| rx.recv() == Ok(i - 1)));
         drop((tx, rx));
-        let made = N_ALLOCATIONS.load(Ordering::Relaxed) - before;
+        let made = MINE.get().1 - before;
         assert_eq!(made, allocations, "capacity {cap}, {n} values");
     }
     // As those are whose values are large, unlike those whose values are nothing.
@@ -79,7 +93,7 @@ fn a_channel_is_one_allocation_with_its_first_slots() {
         tx.send(()).unwrap();
         drop((tx, rx));
     }
-    assert_eq!(IN_USE.load(Ordering::Relaxed), before);
+    assert_eq!(MINE.get().0, in_use);
 }
 
 /// A select that has won on one channel leaves nothing behind on the other, however often.
