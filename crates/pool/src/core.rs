@@ -29,6 +29,9 @@ const MAX_CHAIN: u32 = 16;
 /// Every how many goroutines the shared queue is looked at first, so that no amount of
 /// local work starves it. A prime, so that it keeps step with nothing.
 const SHARED_FIRST: u32 = 61;
+/// Behind a queue shorter than this others come along: one by one most of them would wait longer,
+/// and those that lie side by side in memory would run on different cores.
+const SHORT: usize = SHARED_FIRST as usize * 16;
 
 /// Asks a holder to put its core out of service.
 pub(crate) const RETIRE: u32 = 1;
@@ -298,8 +301,14 @@ impl Core {
             if let Some(after) = self.after.take() {
                 self.local.push(after);
             }
-            if let Some(task) = take(|| queues.shared.steal()) {
-                return Some(task);
+            let shared = &queues.shared;
+            let task = if self.local.len() < SHORT {
+                take(|| shared.steal_batch_and_pop(&self.local))
+            } else {
+                take(|| shared.steal())
+            };
+            if task.is_some() {
+                return task;
             }
         }
         if let Some(next) = self.after.take().or_else(|| self.seen.next.take()) {
@@ -393,6 +402,19 @@ mod tests {
         }
         end.store(true, Ordering::Relaxed);
         looking.join().expect("it never looked empty");
+    }
+
+    #[test]
+    fn from_the_shared_queue_others_come_along_to_a_short_queue_and_none_to_a_long_one() {
+        for (n_own, alone) in [(0, false), (1, false), (SHORT - 1, false), (SHORT, true)] {
+            let queues = Queues::new();
+            let mut core = queues.add_core();
+            (0..n_own).for_each(|_| core.push_back(task()));
+            (0..10).for_each(|_| queues.push(task()));
+            core.tick = SHARED_FIRST - 1;
+            assert!(core.pop(&queues).is_some());
+            assert_eq!(core.local.len() == n_own, alone, "{n_own} of its own");
+        }
     }
 
     #[test]
