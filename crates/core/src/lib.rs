@@ -27,6 +27,7 @@ pub mod quiet;
 pub mod schedule;
 pub mod shim;
 pub mod standing;
+mod to_wake;
 pub mod wait;
 pub mod waiter;
 pub mod wake;

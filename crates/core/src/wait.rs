@@ -307,10 +307,8 @@ fn sleep<A: Arms + ?Sized>(
         let looks = n == 1 && !brief && arms.arm(0).stays();
         let waiter = &if looks {
             Waiter::looking()
-        } else if n == 1 {
-            Waiter::single(wake())
         } else {
-            Waiter::many(wake())
+            Waiter::new(wake())
         };
         let queued = Queued {
             arms,

@@ -32,7 +32,7 @@
 //!
 //! **Two waiters at once** (`claim_both`): a select that stands in queues and meets a
 //! peer must win its own word and the peer's, or neither. Both are held BUSY in the order
-//! of their ids, so two selects that meet each other on two channels cannot wait for one
+//! of their addresses, so two selects that meet each other on two channels cannot wait for one
 //! another in a circle, and exactly one of the two pairings happens.
 //!
 //! **Read everything, then publish, then touch nothing.** A waiter lives on its owner's
@@ -44,7 +44,8 @@ use std::fmt;
 use std::marker::PhantomPinned;
 
 use crate::shim::atomic::{AtomicUsize, Ordering};
-use crate::shim::{Mutex, UnsafeCell, spin_loop, thread, unique_id};
+use crate::shim::{Mutex, UnsafeCell, spin_loop, thread};
+use crate::to_wake::ToWake;
 use crate::wake::{Wake, WakeList};
 
 const OPEN: usize = 0;
@@ -59,7 +60,9 @@ const ABORTED: usize = usize::MAX >> ARM;
 /// One blocked goroutine.
 pub struct Waiter {
     word: AtomicUsize,
-    // 0: stands in one queue only, whose lock orders all who would claim it.
+    // By which two are told apart: elsewhere by their addresses, which in a model differ from run
+    // to run.
+    #[cfg(rendez_loom)]
     id: u64,
     // Written by the owner before the waiter is queued or while it holds BUSY; taken by
     // the claimer between CLAIMED and READY, or under BUSY.
@@ -68,26 +71,6 @@ pub struct Waiter {
     missed: Option<Box<Mutex<Missed>>>,
     // Others point to it while its owner looks for it in what is his alone.
     _pinned: PhantomPinned,
-}
-
-/// Whom to wake, taken by whoever serves the waiter, lets it go or nudges it.
-enum ToWake {
-    /// Taken, or never set.
-    Nobody,
-    /// A thread that is awake.
-    Looker,
-    /// Somebody who sleeps, or is about to.
-    Sleeper(Wake),
-}
-
-impl ToWake {
-    #[inline]
-    fn take(&mut self) -> Option<Wake> {
-        match std::mem::replace(self, Self::Nobody) {
-            Self::Sleeper(wake) => Some(wake),
-            Self::Nobody | Self::Looker => None,
-        }
-    }
 }
 
 /// What happened to the nodes of a standing waiter while it could not be claimed.
@@ -144,25 +127,23 @@ pub enum Unpaired {
 }
 
 impl Waiter {
-    /// A waiter for one queue, woken by `wake`.
-    pub fn single(wake: Wake) -> Self {
-        Self::with_id(0, ToWake::Sleeper(wake))
+    /// A waiter that is woken by `wake`.
+    #[inline]
+    pub fn new(wake: Wake) -> Self {
+        Self::with(wake.into())
     }
 
-    /// A waiter that may stand in many queues.
-    pub fn many(wake: Wake) -> Self {
-        Self::with_id(unique_id(), ToWake::Sleeper(wake))
-    }
-
-    /// As [`single`](Self::single), of a thread that is awake: before it sleeps it sets its wake.
+    /// A waiter for one queue, of a thread that is awake: before it sleeps it sets its wake.
     pub fn looking() -> Self {
-        Self::with_id(0, ToWake::Looker)
+        Self::with(ToWake::LOOKER)
     }
 
-    fn with_id(id: u64, wake: ToWake) -> Self {
+    #[inline]
+    fn with(wake: ToWake) -> Self {
         Self {
             word: AtomicUsize::new(OPEN),
-            id,
+            #[cfg(rendez_loom)]
+            id: crate::shim::unique_id(),
             wake: UnsafeCell::new(wake),
             missed: None,
             _pinned: PhantomPinned,
@@ -175,7 +156,7 @@ impl Waiter {
         Self {
             word: AtomicUsize::new(READY | ABORTED << ARM),
             missed: Some(Box::default()),
-            ..Self::with_id(unique_id(), ToWake::Nobody)
+            ..Self::with(ToWake::NOBODY)
         }
     }
 
@@ -184,7 +165,7 @@ impl Waiter {
     /// whether an offer has held it since the last time.
     pub(crate) fn reopen(&self, wake: Wake, missed: &mut Vec<usize>) -> bool {
         debug_assert_eq!(self.word.load(Ordering::Relaxed) & PHASE, READY);
-        let wake = ToWake::Sleeper(wake);
+        let wake = ToWake::from(wake);
         // SAFETY: READY: the claimer has left, no other comes, and this is the owner.
         let spent = self
             .wake
@@ -281,15 +262,16 @@ impl Waiter {
         {
             return WakeSet::TooLate;
         }
-        let wake = ToWake::Sleeper(wake);
+        let wake = ToWake::from(wake);
         // SAFETY: BUSY is held, which keeps every claimer off `wake`.
         let old = self
             .wake
             .with_mut(|w| unsafe { std::mem::replace(&mut *w, wake) });
         self.release();
-        match old {
-            ToWake::Nobody => WakeSet::Anew,
-            ToWake::Looker | ToWake::Sleeper(_) => WakeSet::Replaced,
+        if old.is_nobody() {
+            WakeSet::Anew
+        } else {
+            WakeSet::Replaced
         }
     }
 
@@ -418,7 +400,7 @@ impl Waiter {
         match self.hold(|phase| phase == OPEN || force && phase == RESERVED) {
             Ok(()) => {
                 // SAFETY: BUSY is held, which keeps everyone else off `wake`.
-                let spent = self.wake.with(|w| unsafe { matches!(*w, ToWake::Nobody) });
+                let spent = self.wake.with(|w| unsafe { (*w).is_nobody() });
                 if spent && !force {
                     self.release();
                     return Err(Unsettled::LetGo);
@@ -446,11 +428,7 @@ impl Waiter {
             return false;
         }
         // SAFETY: BUSY is held, which keeps everyone else off `wake`.
-        let thread = self.wake.with(|w| match unsafe { &*w } {
-            ToWake::Sleeper(wake) => wake.is_thread(),
-            ToWake::Looker => true,
-            ToWake::Nobody => false,
-        });
+        let thread = self.wake.with(|w| unsafe { (*w).is_thread() });
         self.release();
         thread
     }
@@ -482,6 +460,16 @@ impl Waiter {
         }
     }
 
+    /// Whether it is held first of the two. All who hold two do so in this order: a circle of
+    /// holders, each waiting for the next, cannot close.
+    fn goes_before(&self, other: &Self) -> bool {
+        #[cfg(rendez_loom)]
+        return self.id < other.id;
+        // Neither moves while others know of it.
+        #[cfg(not(rendez_loom))]
+        return std::ptr::from_ref(self) < std::ptr::from_ref(other);
+    }
+
     fn release(&self) {
         let word = self.word.load(Ordering::Relaxed);
         self.word.store(word & !BUSY, Ordering::Release);
@@ -502,10 +490,7 @@ impl fmt::Debug for Waiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = self.word.load(Ordering::Relaxed);
         let phase = ["open", "reserved", "claimed", "ready"][word & PHASE];
-        f.debug_struct("Waiter")
-            .field("id", &self.id)
-            .field("phase", &phase)
-            .finish()
+        f.debug_struct("Waiter").field("phase", &phase).finish()
     }
 }
 
@@ -531,8 +516,7 @@ pub(crate) fn claim_both(
         "a waiter is never its own peer"
     );
     let open = |phase| phase == OPEN;
-    // In the order of ids: a circle of holders, each waiting for the next, cannot close.
-    if first.0.id <= second.0.id {
+    if first.0.goes_before(second.0) {
         first.0.hold(open).map_err(Unpaired::First)?;
         if let Err(taken) = second.0.hold(open) {
             first.0.release();

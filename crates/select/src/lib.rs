@@ -74,7 +74,7 @@ use rendez_core::goroutine::WaitKind;
 use rendez_core::schedule::Schedule;
 use rendez_core::shim::Arc;
 
-use crate::receiver::Source;
+use crate::receiver::{Clock, Source};
 
 pub use crate::broadcast::{broadcast, broadcast_waiting};
 pub use crate::closed::{Closed, ClosedFuture};
@@ -152,40 +152,17 @@ pub fn after(duration: Duration) -> Receiver<Instant> {
 }
 
 /// A receiver that gets one message at `when`.
-///
-/// # Examples
-///
-/// ```
-/// use std::time::{Duration, Instant};
-///
-/// let when = Instant::now() + Duration::from_millis(1);
-/// assert_eq!(rendez_select::at(when).recv(), Ok(when));
-/// ```
 pub fn at(when: Instant) -> Receiver<Instant> {
     clock_fed(Schedule::at(when, WaitKind::Receive))
 }
 
 fn clock_fed(schedule: Schedule) -> Receiver<Instant> {
     Receiver {
-        source: Source::Clock(Arc::new(schedule), |instant| instant),
+        source: Source::Clock(Arc::new(Clock::new(schedule))),
     }
 }
 
 /// A receiver that never gets a message: in a select, an arm that is never ready.
-///
-/// # Examples
-///
-/// ```
-/// use rendez_select::{Receiver, never, select, unbounded};
-///
-/// let (tx, rx) = unbounded();
-/// tx.send(1).unwrap();
-/// let other: Option<Receiver<i32>> = None;
-/// select! {
-///     recv(rx) -> n => assert_eq!(n, Ok(1)),
-///     recv(other.as_ref().unwrap_or(&never())) -> _ => unreachable!(),
-/// }
-/// ```
 pub const fn never<T>() -> Receiver<T> {
     Receiver {
         source: Source::Never,
@@ -194,16 +171,6 @@ pub const fn never<T>() -> Receiver<T> {
 
 /// A receiver that gets a message each `period`, holding at most one: a receiver that
 /// comes late misses those in between.
-///
-/// # Examples
-///
-/// ```
-/// use std::time::Duration;
-///
-/// let ticks = rendez_select::tick(Duration::from_millis(1));
-/// let (first, second) = (ticks.recv().unwrap(), ticks.recv().unwrap());
-/// assert!(second - first >= Duration::from_millis(1));
-/// ```
 pub fn tick(period: Duration) -> Receiver<Instant> {
     clock_fed(Schedule::every(period, WaitKind::Receive))
 }

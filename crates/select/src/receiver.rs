@@ -45,10 +45,25 @@ pub struct Receiver<T> {
 /// Where the values come from.
 pub(crate) enum Source<T> {
     Chan(Handle<T, Receiving>),
-    // With how an instant becomes a `T`: always the identity, kept as a function so that
-    // the types agree without a cast.
-    Clock(Arc<Schedule>, fn(Instant) -> T),
+    Clock(Arc<Clock<T>>),
     Never,
+}
+
+/// The clock as a channel.
+pub(crate) struct Clock<T> {
+    schedule: Schedule,
+    // How an instant becomes a `T`: always the identity, kept as a function so that the types
+    // agree without a cast.
+    message: fn(Instant) -> T,
+}
+
+impl Clock<Instant> {
+    pub(crate) fn new(schedule: Schedule) -> Self {
+        Self {
+            schedule,
+            message: |instant| instant,
+        }
+    }
 }
 
 impl<T> Receiver<T> {
@@ -58,19 +73,6 @@ impl<T> Receiver<T> {
     ///
     /// [`TryRecvError::Empty`] if there is nothing now, at capacity 0 if nobody is
     /// sending; [`TryRecvError::Disconnected`] if there will never be anything.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use rendez_select::{TryRecvError, unbounded};
-    ///
-    /// let (tx, rx) = unbounded();
-    /// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
-    /// tx.send(1).unwrap();
-    /// assert_eq!(rx.try_recv(), Ok(1));
-    /// drop(tx);
-    /// assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
-    /// ```
     #[track_caller]
     #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
@@ -116,18 +118,6 @@ impl<T> Receiver<T> {
     /// # Errors
     ///
     /// [`RecvTimeoutError`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use rendez_select::{RecvTimeoutError, unbounded};
-    ///
-    /// let (tx, rx) = unbounded::<u8>();
-    /// let nothing = rx.recv_timeout(Duration::from_millis(1));
-    /// assert_eq!(nothing, Err(RecvTimeoutError::Timeout));
-    /// # drop(tx);
-    /// ```
     #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         self.recv_by(|| clock::deadline_after(timeout), Location::caller())
@@ -184,18 +174,6 @@ impl<T> Receiver<T> {
     ///
     /// Dropped before it completes, it has received nothing: a value it had been granted
     /// goes to the next receiver.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # rendez_core::block_on::block_on(async {
-    /// let (tx, rx) = rendez_select::bounded(1);
-    /// tx.send_async(1).await.unwrap();
-    /// assert_eq!(rx.recv_async().await, Ok(1));
-    /// drop(tx);
-    /// assert!(rx.recv_async().await.is_err());
-    /// # });
-    /// ```
     #[track_caller]
     pub fn recv_async(&self) -> RecvFuture<'_, T> {
         RecvFuture(CaseFuture::new(self, Location::caller()))
@@ -262,7 +240,7 @@ impl<T> Receiver<T> {
     pub fn same_channel(&self, other: &Self) -> bool {
         match (&self.source, &other.source) {
             (Source::Chan(a), Source::Chan(b)) => a.is_of(b),
-            (Source::Clock(a, _), Source::Clock(b, _)) => Arc::ptr_eq(a, b),
+            (Source::Clock(a), Source::Clock(b)) => Arc::ptr_eq(a, b),
             (Source::Never, Source::Never) => true,
             _ => false,
         }
@@ -279,7 +257,7 @@ impl<T> Receiver<T> {
 impl<T> Source<T> {
     fn schedule(&self) -> Option<&Schedule> {
         match self {
-            Self::Clock(schedule, _) => Some(schedule),
+            Self::Clock(clock) => Some(&clock.schedule),
             Self::Chan(_) | Self::Never => None,
         }
     }
@@ -291,7 +269,7 @@ impl<T> Source<T> {
     /// The message of the clock that `outcome` took.
     fn message(&self, outcome: Outcome) -> T {
         match self {
-            Self::Clock(schedule, make) => make(schedule.instant(outcome)),
+            Self::Clock(clock) => (clock.message)(clock.schedule.instant(outcome)),
             Self::Chan(_) | Self::Never => unreachable!("only the clock gives instants"),
         }
     }
@@ -301,7 +279,7 @@ impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
         let source = match &self.source {
             Source::Chan(chan) => Source::Chan(chan.clone()),
-            Source::Clock(schedule, make) => Source::Clock(Arc::clone(schedule), *make),
+            Source::Clock(clock) => Source::Clock(Arc::clone(clock)),
             Source::Never => Source::Never,
         };
         Self { source }
@@ -340,7 +318,7 @@ unsafe impl<T> Case for Receiver<T> {
     fn enqueue(&self, reg: &Registration<'_>) {
         match &self.source {
             Source::Chan(chan) => Recv(chan).enqueue(reg),
-            Source::Clock(schedule, _) => schedule.enqueue(reg),
+            Source::Clock(clock) => clock.schedule.enqueue(reg),
             Source::Never => {}
         }
     }
@@ -348,7 +326,7 @@ unsafe impl<T> Case for Receiver<T> {
     fn recheck(&self, reg: &Registration<'_>) {
         match &self.source {
             Source::Chan(chan) => Recv(chan).recheck(reg),
-            Source::Clock(schedule, _) => schedule.recheck(reg),
+            Source::Clock(clock) => clock.schedule.recheck(reg),
             Source::Never => {}
         }
     }
@@ -356,7 +334,7 @@ unsafe impl<T> Case for Receiver<T> {
     fn dequeue(&self, node: &Node) {
         match &self.source {
             Source::Chan(chan) => Recv(chan).dequeue(node),
-            Source::Clock(schedule, _) => schedule.dequeue(node),
+            Source::Clock(clock) => clock.schedule.dequeue(node),
             Source::Never => {}
         }
     }
@@ -364,7 +342,7 @@ unsafe impl<T> Case for Receiver<T> {
     fn abandon(&self, outcome: Outcome) {
         match &self.source {
             Source::Chan(chan) => Recv(chan).abandon(outcome),
-            Source::Clock(schedule, _) => schedule.abandon(outcome),
+            Source::Clock(clock) => clock.schedule.abandon(outcome),
             Source::Never => {}
         }
     }
@@ -375,7 +353,7 @@ unsafe impl<T> Case for Receiver<T> {
 
     fn stays(&self) -> bool {
         match &self.source {
-            Source::Clock(schedule, _) => schedule.stays(),
+            Source::Clock(clock) => clock.schedule.stays(),
             Source::Chan(_) | Source::Never => true,
         }
     }

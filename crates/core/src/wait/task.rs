@@ -42,7 +42,8 @@ pub struct Pending<A: Arms, N: Nodes> {
 struct Place<N> {
     nodes: N,
     waiter: Waiter,
-    alarm: Alarm,
+    // Few wait for a time, and there may be millions.
+    alarm: Option<Box<Alarm>>,
     _pinned: PhantomPinned,
 }
 
@@ -195,12 +196,8 @@ impl<A: Arms, N: Nodes> Pending<A, N> {
         let wake = Wake::Task(cx.waker().clone());
         let place = Some(Place {
             nodes: N::make(n),
-            waiter: if n == 1 {
-                Waiter::single(wake)
-            } else {
-                Waiter::many(wake)
-            },
-            alarm: Alarm::new(),
+            waiter: Waiter::new(wake),
+            alarm: None,
             _pinned: PhantomPinned,
         });
         // Built where it lies, since nothing has to be dropped there before.
@@ -239,7 +236,8 @@ impl<A: Arms, N: Nodes> Pending<A, N> {
         // An offer holds us: an arm that is due cannot be won, and we are woken when
         // the offer ends, one way or the other.
         if !place.waiter.is_reserved() {
-            place.alarm.set(earliest, cx.waker());
+            let alarm = place.alarm.get_or_insert_default();
+            alarm.set(earliest, cx.waker());
         }
         let start = self.order.start(self.arms.len());
         due.and_then(|_| self.queued().recheck(start, false))
