@@ -220,7 +220,8 @@ pub trait SpawnExt: Spawn {
     #[track_caller]
     fn scope<'env, F, R>(&'env self, f: F) -> R
     where
-        F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R;
+        F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+        Self: Sized;
 }
 
 impl<S: Spawn + ?Sized> SpawnExt for S {
@@ -237,8 +238,9 @@ impl<S: Spawn + ?Sized> SpawnExt for S {
     fn scope<'env, F, R>(&'env self, f: F) -> R
     where
         F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+        Self: Sized,
     {
-        crate::scope::on(On::from(&self as &dyn Spawn), f, Location::caller())
+        crate::scope::on(On::from(self as &dyn Spawn), f, Location::caller())
     }
 }
 

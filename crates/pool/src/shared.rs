@@ -8,7 +8,7 @@ use std::time::Instant;
 use rendez_core::countdown::{Countdown, Zero};
 use rendez_core::goroutine::{Goroutine as Identity, WaitKind};
 use rendez_core::quiet::{Quiet, drop_quietly};
-use rendez_core::shim::{Arc, Mutex, OnceLock, Weak, multicore};
+use rendez_core::shim::{Arc, Mutex, OnceLock, Weak, multicore, pause};
 use rendez_core::wait;
 
 use crate::core::{Core, Queues, RETIRE, SHARE};
@@ -119,15 +119,41 @@ impl Shared {
         }
     }
 
-    /// Whether work needs no other thread, since there is one processor and one that runs on it.
+    /// Whether work that has come needs nobody to be woken.
     #[cold]
     fn is_seen_to(&self) -> bool {
+        self.one_is_enough() || multicore() && self.is_taken_soon()
+    }
+
+    /// Whether there is one processor, and a worker that runs on it.
+    fn one_is_enough(&self) -> bool {
         !multicore() && self.queues.any_comes_back()
+    }
+
+    /// Whether a worker takes what this thread has queued, or begins to search, before one could
+    /// be woken: it has often just ended what this thread waited for.
+    fn is_taken_soon(&self) -> bool {
+        /// Little beside a wake.
+        const LOOKS: u32 = 8;
+        if worker::is_of(self) {
+            return false;
+        }
+        for _ in 0..LOOKS {
+            let is_running = self.is_running();
+            if self.sleep.is_searched() || !self.queues.has_work() {
+                return true;
+            }
+            if !is_running {
+                return false;
+            }
+            pause(1);
+        }
+        false
     }
 
     /// Whether work lies in any queue for which another thread should run.
     pub(crate) fn wants_more(&self) -> bool {
-        self.queues.has_work() && !self.is_seen_to()
+        self.queues.has_work() && !self.one_is_enough()
     }
 
     /// Starts a thread with `core`, or wakes a spare one.

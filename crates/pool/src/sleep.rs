@@ -19,7 +19,9 @@
 //!
 //! - Who **queues work** then calls [`Sleep::work_came`]: a full fence, then a look at the
 //!   word. If a core is idle and nobody searches, it takes a core, counts it as searching,
-//!   and starts a thread with it. One searcher is enough: see the last point.
+//!   and starts a thread with it. One searcher is enough: see the last point. It may look at the
+//!   word once more before it does, and leaves it if somebody searches by now, or if somebody has
+//!   taken the work.
 //! - Who **goes idle** first counts its core idle and itself not searching, then a full
 //!   fence, then looks at every queue once more. If there is work, it takes a core again.
 //! - A **searcher that finds work** stops searching before it runs it; if it was the last
@@ -109,6 +111,11 @@ impl<C> Sleep<C> {
     /// The caller will start a thread with a core that was not idle: it begins as a searcher.
     pub fn join_search(&self) {
         self.word.fetch_add(SEARCHER, Ordering::Relaxed);
+    }
+
+    /// Whether anybody searches.
+    pub fn is_searched(&self) -> bool {
+        self.word.load(Ordering::Relaxed) % IDLE != 0
     }
 
     /// How many cores lie idle.

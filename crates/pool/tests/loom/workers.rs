@@ -18,6 +18,8 @@ struct Workers {
     done: AtomicUsize,
     // Where there is one processor: whether the core's holder runs something.
     running: Option<[AtomicBool; 2]>,
+    // Whether who brings work looks once more before it wakes anybody.
+    looks_again: bool,
 }
 
 impl Workers {
@@ -27,9 +29,13 @@ impl Workers {
         }
     }
 
-    fn is_seen_to(&self) -> bool {
+    fn is_running(&self) -> bool {
         let running = self.running.as_ref();
         running.is_some_and(|all| all.iter().any(|runs| runs.load(Ordering::Relaxed)))
+    }
+
+    fn is_seen_to(&self) -> bool {
+        self.is_running() || self.looks_again && (self.sleep.is_searched() || !self.has_work())
     }
 
     fn has_work(&self) -> bool {
@@ -51,7 +57,7 @@ impl Workers {
             if work.is_some() {
                 if std::mem::take(&mut searching) {
                     // In place of another thread: this one, later.
-                    if let Some(other) = self.sleep.found(|| self.has_work() && !self.is_seen_to())
+                    if let Some(other) = self.sleep.found(|| self.has_work() && !self.is_running())
                     {
                         self.run(other, true);
                     }
@@ -73,6 +79,7 @@ fn workers(cores: Vec<u8>) -> Workers {
         sleep: Sleep::new(cores),
         done: AtomicUsize::new(0),
         running: None,
+        looks_again: false,
     }
 }
 
@@ -106,6 +113,17 @@ fn one_core_misses_no_work() {
 fn two_cores_miss_no_work() {
     model("sleep: two pushes, two cores", || {
         no_work_is_missed(workers(vec![0, 1]), 2)
+    });
+}
+
+#[test]
+fn a_second_look_before_a_wake_misses_no_work() {
+    model("sleep: two pushes, two cores, looking again", || {
+        let workers = Workers {
+            looks_again: true,
+            ..workers(vec![0, 1])
+        };
+        no_work_is_missed(workers, 2)
     });
 }
 

@@ -5,7 +5,7 @@ mod state;
 
 use std::fmt;
 use std::future::Future;
-use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -251,9 +251,6 @@ impl Semaphore {
         Permit { semaphore: self, n }
     }
 }
-
-impl UnwindSafe for Semaphore {}
-impl RefUnwindSafe for Semaphore {}
 
 impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
