@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use crate::hooks;
 use crate::shim::atomic::{AtomicU64, Ordering};
-use crate::shim::{UnsafeCell, multicore, pause, thread};
+use crate::shim::{UnsafeCell, fetch_to_change, multicore, pause, thread};
 
 const LOCKED: u64 = 1;
 
@@ -101,6 +101,7 @@ impl<T> WordLock<T> {
     pub fn lock_if(&self, wanted: impl FnOnce(u64) -> bool) -> Option<WordGuard<'_, T>> {
         #[cfg(rendez_loom)]
         let gate = self.gate.lock();
+        fetch_to_change(&self.word);
         let word = self.word.load(Ordering::Relaxed);
         if word & LOCKED != 0 || !wanted(word) {
             return None;
@@ -129,6 +130,7 @@ impl<T> WordLock<T> {
     /// Sets the bit; the word before.
     #[inline]
     fn take(&self, company: impl FnOnce() -> Company) -> u64 {
+        fetch_to_change(&self.word);
         let word = self.word.load(Ordering::Relaxed) & !LOCKED;
         let taken =
             self.word

@@ -9,6 +9,7 @@
 //! that claims), no `const fn new`, no scoped threads, no `Weak`.
 
 pub(crate) mod coarse;
+mod fetch;
 mod futexes;
 #[cfg(rendez_loom)]
 mod loom;
@@ -17,6 +18,7 @@ mod slack;
 #[cfg(not(rendez_loom))]
 mod std;
 
+pub use self::fetch::fetch_to_change;
 pub use self::futexes::expect_sleepers;
 #[cfg(rendez_loom)]
 pub use self::loom::*;

@@ -179,21 +179,25 @@ pub(super) fn look_a_while<A: Arms + ?Sized>(
     if !(0..n).all(|i| arms.arm(i).worth_watching()) {
         return None;
     }
-    turns(arms, 7, 100, || {
+    let mut done = || {
         if (0..n).any(|i| arms.arm(i).probe().ready) {
             look(arms, order).map(Some)
         } else {
             deadline.has_passed().then_some(None)
         }
-    })
-    .flatten()
+    };
+    doubling(7, &mut done)
+        .or_else(|| giving_way(arms, 100, &mut done))
+        .flatten()
 }
 
 /// Waits a little, queued, for a peer that is already on its way.
 pub(super) fn spin<A: Arms + ?Sized>(arms: &A, waiter: &Waiter) -> Option<usize> {
-    LOOKS
-        .then(|| turns(arms, 6, 50, || waiter.ready()))
-        .flatten()
+    if !LOOKS {
+        return None;
+    }
+    let ready = || waiter.ready();
+    patiently(ready).or_else(|| giving_way(arms, 50, ready))
 }
 
 /// How often the arms have become ready, all together.
@@ -207,18 +211,65 @@ fn epochs<A: Arms + ?Sized>(arms: &A) -> u64 {
 }
 
 /// Asks `done` after pauses, each twice as long as the one before, since a peer is faster the
-/// less its cache lines are asked for; then each time giving way to other threads, which on
-/// a busy machine lets the peer run; where there is one processor nobody is on his way during a
-/// pause, and there are none. A pool's worker has goroutines for whoever else would run:
-/// it hands them on instead.
+/// less its cache lines are asked for. Where there is one processor nobody is on his way during a
+/// pause, and there are none.
+fn doubling<R>(times: u32, mut done: impl FnMut() -> Option<R>) -> Option<R> {
+    let times = if multicore() { times } else { 0 };
+    (0..times).find_map(|time| {
+        pause(1 << time);
+        done()
+    })
+}
+
+std::thread_local! {
+    /// So many waits more give way to nobody.
+    static WARY_FOR: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether the thread will give way, once its pauses were in vain.
+fn gives_way() -> bool {
+    WARY_FOR.try_with(Cell::get) == Ok(0) && hooks::may_linger()
+}
+
+/// Asks `done` after pauses of one length, about that of a hand-over. A thread that did so in vain
+/// does it half as often the next time, down to once, and gives way the sooner: for whom it waits
+/// may want its processor. One that did not does it twice as often.
+fn patiently<R>(mut done: impl FnMut() -> Option<R>) -> Option<R> {
+    const PAUSES: u32 = 4;
+    const MOST: u32 = 16;
+    std::thread_local! {
+        static PATIENCE: Cell<u32> = const { Cell::new(MOST) };
+    }
+    if !multicore() {
+        return None;
+    }
+    // Who does not give way sleeps next, which costs more than all the pauses.
+    let patience = match PATIENCE.try_with(Cell::get) {
+        Ok(patience) if gives_way() => patience,
+        _ => MOST,
+    };
+    let found = (0..patience).find_map(|_| {
+        pause(PAUSES);
+        done()
+    });
+    let next = if found.is_some() {
+        (patience * 2).min(MOST)
+    } else {
+        (patience / 2).max(1)
+    };
+    let _ = PATIENCE.try_with(|patience| patience.set(next));
+    found
+}
+
+/// Asks `done` each time after giving way to other threads, which on a busy machine lets the peer
+/// run. A pool's worker has goroutines for whoever else would run: it hands them on instead.
 ///
 /// If it lets a stranger run instead, for as long as the system gives him, a sleep and its
 /// wake would have been better: a thread to which that happens gives way no more for a while.
 /// It was none if the `arms` have become ready again and again meanwhile: those who ran were peers.
-fn turns<A: Arms + ?Sized, R>(
+fn giving_way<A: Arms + ?Sized, R>(
     arms: &A,
-    pauses: u32,
-    yields: u32,
+    times: u32,
     mut done: impl FnMut() -> Option<R>,
 ) -> Option<R> {
     /// A turn that took so long was a stranger's.
@@ -228,26 +279,17 @@ fn turns<A: Arms + ?Sized, R>(
     const OFTEN: u64 = 8;
     /// So many waits give way to nobody then.
     const WARY: u32 = 100;
-    std::thread_local! {
-        static WARY_FOR: Cell<u32> = const { Cell::new(0) };
-    }
-    let pauses = if multicore() { pauses } else { 0 };
-    for step in 0..pauses {
-        pause(1 << step);
-        if let Some(done) = done() {
-            return Some(done);
-        }
-    }
     let wary = WARY_FOR.try_with(|wary| wary.replace(wary.get().saturating_sub(1)));
-    if wary.unwrap_or(1) > 0 || !hooks::may_linger() {
+    if wary != Ok(0) || !hooks::may_linger() {
         return None;
     }
-    let (mut before, mut seen) = (Instant::now(), epochs(arms));
-    for _ in 0..yields {
+    // Looked at again only where it matters: the peers need its line.
+    let (mut before, seen) = (Instant::now(), epochs(arms));
+    for _ in 0..times {
         thread::yield_now();
-        let (now, ready) = (Instant::now(), epochs(arms));
-        let long = now - before > LONG && ready.wrapping_sub(seen) < OFTEN;
-        (before, seen) = (now, ready);
+        let now = Instant::now();
+        let long = now - before > LONG && epochs(arms).wrapping_sub(seen) < OFTEN;
+        before = now;
         if long {
             let _ = WARY_FOR.try_with(|wary| wary.set(WARY));
         }
