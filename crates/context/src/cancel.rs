@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 use crate::error::share;
 use crate::tree::end;
@@ -102,6 +102,9 @@ impl Drop for Cancel {
         }
     }
 }
+
+impl UnwindSafe for Cancel {}
+impl RefUnwindSafe for Cancel {}
 
 impl fmt::Debug for Cancel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 use rendez_context::Context;
 use rendez_core::hooks;
@@ -365,6 +365,9 @@ impl<E: fmt::Debug + Send + 'static> Default for Group<E> {
         Self::new()
     }
 }
+
+impl<E: fmt::Debug + Send + 'static> UnwindSafe for Group<E> {}
+impl<E: fmt::Debug + Send + 'static> RefUnwindSafe for Group<E> {}
 
 impl<E: fmt::Debug + Send + 'static> fmt::Debug for Group<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

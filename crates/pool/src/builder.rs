@@ -102,6 +102,19 @@ impl Builder {
     /// One that waits in one of our primitives does not count meanwhile, so closures that
     /// start others and wait for them never wait for ever. Default: no limit; a closure gets
     /// a worker, or a thread more where the workers are stuck.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use rendez_pool::Pool;
+    ///
+    /// let pool = Pool::builder().workers(1).max_blocking(1).build()?;
+    /// let (tx, rx) = rendez_select::bounded(0);
+    /// let waits = pool.go(move || rx.recv()); // so it does not count
+    /// pool.go(move || tx.send(1)).join().unwrap().unwrap();
+    /// assert_eq!(waits.join().unwrap(), Ok(1));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn max_blocking(mut self, n: usize) -> Self {
         self.policy.max_blocking = Some(n);
         self

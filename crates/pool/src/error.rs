@@ -59,6 +59,7 @@ impl JoinError {
     ///
     /// Always: with the goroutine's payload, or, if it was cancelled, with a message that
     /// says so.
+    #[track_caller]
     pub fn resume(self) -> ! {
         match self {
             Self::Panicked(payload) => std::panic::resume_unwind(payload),

@@ -220,8 +220,7 @@ pub trait SpawnExt: Spawn {
     #[track_caller]
     fn scope<'env, F, R>(&'env self, f: F) -> R
     where
-        F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
-        Self: Sized;
+        F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R;
 }
 
 impl<S: Spawn + ?Sized> SpawnExt for S {
@@ -238,9 +237,8 @@ impl<S: Spawn + ?Sized> SpawnExt for S {
     fn scope<'env, F, R>(&'env self, f: F) -> R
     where
         F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
-        Self: Sized,
     {
-        crate::scope::on(On::from(self as &dyn Spawn), f, Location::caller())
+        crate::scope::on(On::from(&self as &dyn Spawn), f, Location::caller())
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -164,6 +164,15 @@ impl<T> JoinHandle<T> {
     ///
     /// Dropped before it completes, it detaches the goroutine. To keep the handle, await
     /// `&mut handle`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # rendez_pool::block_on(async {
+    /// let handle = rendez_pool::go(|| 1);
+    /// assert_eq!(handle.join_async().await.unwrap(), 1);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn join_async(self) -> Self {
         self
@@ -235,6 +244,9 @@ impl<T> Drop for JoinHandle<T> {
         }
     }
 }
+
+impl<T> UnwindSafe for JoinHandle<T> {}
+impl<T> RefUnwindSafe for JoinHandle<T> {}
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 use rendez_core::shim::{Arc, OnceLock};
@@ -89,6 +89,15 @@ impl Pool {
     ///
     /// On a pool that has been shut down it is refused: it never runs, and its handle gives
     /// [`JoinError::Cancelled`](crate::JoinError::Cancelled).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = rendez_pool::Pool::builder().workers(1).build()?;
+    /// assert_eq!(pool.go(|| 1).join().unwrap(), 1);
+    /// assert_eq!(pool.go(async { 2 }).join().unwrap(), 2);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[track_caller]
     pub fn go<M, G>(&self, goroutine: G) -> JoinHandle<G::Output>
     where
@@ -99,6 +108,18 @@ impl Pool {
     }
 
     /// Runs `f` with a [`Scope`](crate::Scope) on this pool: see [`scope`](crate::scope()).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = rendez_pool::Pool::builder().workers(1).build()?;
+    /// let mut n = 1;
+    /// pool.scope(|s| {
+    ///     s.go(|| n += 1);
+    /// });
+    /// assert_eq!(n, 2);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[track_caller]
     pub fn scope<'env, F, R>(&'env self, f: F) -> R
     where
@@ -203,6 +224,17 @@ impl Pool {
     /// # Panics
     ///
     /// If called from one of its own goroutines, which would wait for itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = rendez_pool::Pool::builder().workers(1).build()?;
+    /// let started = pool.go(|| "done");
+    /// pool.shutdown();
+    /// assert_eq!(started.join().unwrap(), "done");
+    /// assert!(pool.go(|| "too late").join().is_err());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[track_caller]
     pub fn shutdown(&self) {
         let _ = self.shut(None, Location::caller());
@@ -260,6 +292,9 @@ impl Pool {
         Err(Unfinished::new(n_live, self.dump()))
     }
 }
+
+impl UnwindSafe for Pool {}
+impl RefUnwindSafe for Pool {}
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

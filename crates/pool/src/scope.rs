@@ -30,7 +30,7 @@ use crate::schedule::{Ending, spawned_at};
 
 /// Starts goroutines that may borrow from outside it: see [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {
-    executor: On<'env>,
+    executor: On<'scope>,
     running: Arc<Running>,
     // Invariant in both, as in std: neither may be made shorter or longer.
     _scope: PhantomData<&'scope mut &'scope ()>,
@@ -118,7 +118,7 @@ where
 }
 
 /// A scope on `executor`.
-pub(crate) fn on<'env, F, R>(executor: On<'env>, f: F, location: &'static Location<'static>) -> R
+pub(crate) fn on<'env, F, R>(executor: On<'_>, f: F, location: &'static Location<'static>) -> R
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
 {

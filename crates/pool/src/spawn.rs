@@ -40,6 +40,18 @@ impl<'a> Spawner<'a> {
 
     /// Gives it a label, shown in dumps, that the goroutines it starts inherit. One that was
     /// inherited under the same key is replaced, as by Go's `pprof.WithLabels`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use rendez_pool::{dump, spawn};
+    ///
+    /// let (tx, rx) = rendez_select::bounded::<()>(0);
+    /// let handle = spawn().label("host", "a").go(move || rx.recv().is_err());
+    /// assert!(dump().to_string().contains("{host: a}"));
+    /// drop(tx);
+    /// assert!(handle.join().unwrap());
+    /// ```
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((key.into(), value.into()));
         self
@@ -52,6 +64,19 @@ impl<'a> Spawner<'a> {
     /// If the system gives no thread the goroutine never runs: its handle gives
     /// [`JoinError::Cancelled`](crate::JoinError::Cancelled), and the first time that happens
     /// in a pool the system's reason is written to stderr.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::thread;
+    ///
+    /// let alone = rendez_pool::spawn().own_thread().go(async {
+    ///     let before = thread::current().id();
+    ///     rendez_pool::yield_now().await;
+    ///     before == thread::current().id()
+    /// });
+    /// assert!(alone.join().unwrap());
+    /// ```
     pub fn own_thread(mut self) -> Self {
         self.own_thread = true;
         self

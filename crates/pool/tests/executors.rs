@@ -512,6 +512,16 @@ fn a_spawner_may_be_borrowed_boxed_or_shared() {
     assert_eq!(shared.go(|| 1).join().unwrap(), 1);
     assert_eq!(boxed.go(|| 2).join().unwrap(), 2);
     assert_eq!(boxed.scope(|s| s.go(|| 3).join().unwrap()), 3);
+    // Unsized too.
+    let unsized_ones: [&dyn Spawn; 2] = [&Threads, &*boxed];
+    for executor in unsized_ones {
+        assert_eq!(executor.go(|| 4).join().unwrap(), 4);
+        let mut n = 4;
+        executor.scope(|s| {
+            s.go(|| n += 1);
+        });
+        assert_eq!(n, 5);
+    }
     // Through all of that a pool is known for what it is.
     let seen = boxed.go(rendez_pool::num_goroutines).join().unwrap();
     assert_eq!(seen, 1);

@@ -45,6 +45,26 @@ fn a_panic_is_carried_to_the_join() {
 }
 
 #[test]
+fn going_on_with_a_panic_that_was_none_names_the_caller() {
+    let (tx, rx) = mpsc::channel();
+    let mine = std::thread::current().id();
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if std::thread::current().id() == mine {
+            let _ = tx.send(info.location().map(|at| (at.file().to_owned(), at.line())));
+        } else {
+            others(info);
+        }
+    }));
+    let handle = go(std::future::pending::<()>());
+    handle.cancel();
+    let cancelled = handle.join().unwrap_err();
+    let (line, resume) = (line!(), move || cancelled.resume());
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(resume)).is_err());
+    assert_eq!(rx.recv().unwrap(), Some((file!().to_owned(), line)));
+}
+
+#[test]
 fn a_panic_nobody_joins_goes_to_the_hook() {
     let (tx, rx) = mpsc::channel();
     let pool = Pool::builder()

@@ -10,7 +10,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -79,6 +79,30 @@ fn what_is_not_send_or_sync_does_not_become_so() {
             rendez::sync::RwLockReadGuard<'static, NotSync>,
             Pooled<'static, NotSync>;
     }
+}
+
+/// A panic that interrupts an operation leaves what it was made on as it was.
+#[test]
+fn handles_may_be_used_in_catch_unwind() {
+    fn both<T: UnwindSafe + RefUnwindSafe>() {}
+    both::<Sender<NotSync>>();
+    both::<Receiver<NotSync>>();
+    both::<rendez::select::SelectedOperation<'static>>();
+    both::<JoinHandle<NotSync>>();
+    both::<rendez::pool::Pool>();
+    both::<WaitGroup>();
+    both::<rendez::waitgroup::Guard>();
+    both::<Context>();
+    both::<Cancel>();
+    both::<Timer>();
+    both::<Ticker>();
+    both::<rendez::time::AfterFunc>();
+    both::<Once>();
+    both::<OnceCell<u8>>();
+    both::<Cond>();
+    both::<rendez::sync::Barrier>();
+    both::<Semaphore>();
+    both::<Group>();
 }
 
 // --- wakers -------------------------------------------------------------------------------

@@ -44,6 +44,14 @@ impl<T> Receiver<T> {
     }
 
     /// Receives without waiting until there is nothing left.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (tx, rx) = rendez_select::unbounded();
+    /// tx.send_many([1, 2]).unwrap();
+    /// assert_eq!(rx.try_iter().collect::<Vec<_>>(), [1, 2]); // `tx` is still there
+    /// ```
     pub fn try_iter(&self) -> TryIter<'_, T> {
         TryIter(self)
     }

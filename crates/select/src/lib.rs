@@ -152,6 +152,15 @@ pub fn after(duration: Duration) -> Receiver<Instant> {
 }
 
 /// A receiver that gets one message at `when`.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// let when = Instant::now() + Duration::from_millis(1);
+/// assert_eq!(rendez_select::at(when).recv(), Ok(when));
+/// ```
 pub fn at(when: Instant) -> Receiver<Instant> {
     clock_fed(Schedule::at(when, WaitKind::Receive))
 }
@@ -163,6 +172,20 @@ fn clock_fed(schedule: Schedule) -> Receiver<Instant> {
 }
 
 /// A receiver that never gets a message: in a select, an arm that is never ready.
+///
+/// # Examples
+///
+/// ```
+/// use rendez_select::{Receiver, never, select, unbounded};
+///
+/// let (tx, rx) = unbounded();
+/// tx.send(1).unwrap();
+/// let other: Option<Receiver<i32>> = None;
+/// select! {
+///     recv(rx) -> n => assert_eq!(n, Ok(1)),
+///     recv(other.as_ref().unwrap_or(&never())) -> _ => unreachable!(),
+/// }
+/// ```
 pub const fn never<T>() -> Receiver<T> {
     Receiver {
         source: Source::Never,
@@ -171,6 +194,16 @@ pub const fn never<T>() -> Receiver<T> {
 
 /// A receiver that gets a message each `period`, holding at most one: a receiver that
 /// comes late misses those in between.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let ticks = rendez_select::tick(Duration::from_millis(1));
+/// let (first, second) = (ticks.recv().unwrap(), ticks.recv().unwrap());
+/// assert!(second - first >= Duration::from_millis(1));
+/// ```
 pub fn tick(period: Duration) -> Receiver<Instant> {
     clock_fed(Schedule::every(period, WaitKind::Receive))
 }

@@ -155,6 +155,18 @@ impl<T> Sender<T> {
     ///
     /// Dropped before it completes, it has sent the values up to some point, each whole;
     /// those after it are dropped with the iterator.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # rendez_core::block_on::block_on(async {
+    /// let (tx, rx) = rendez_select::bounded(3);
+    /// assert_eq!(tx.send_many_async(1..=3).await, Ok(3));
+    /// tx.close();
+    /// assert_eq!(tx.send_many_async(4..=5).await.unwrap_err().0, [4, 5]);
+    /// # assert_eq!(rx.len(), 3);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn send_many_async<I>(&self, iter: I) -> SendManyFuture<'_, T, I::IntoIter>
     where
@@ -274,6 +286,18 @@ impl<T> Receiver<T> {
     ///
     /// Dropped before it completes, it has received nothing: `out` is as it was, and a value
     /// that had been granted goes to the next receiver.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # rendez_core::block_on::block_on(async {
+    /// let (tx, rx) = rendez_select::unbounded();
+    /// tx.send_many(1..=5).unwrap();
+    /// let mut out = Vec::new();
+    /// assert_eq!(rx.recv_many_async(&mut out, 3).await, Ok(3));
+    /// assert_eq!(out, [1, 2, 3]);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn recv_many_async<'a>(&'a self, out: &'a mut Vec<T>, max: usize) -> RecvManyFuture<'a, T> {
         RecvManyFuture {

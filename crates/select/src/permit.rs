@@ -18,6 +18,16 @@ use crate::sender::Sender;
 /// A place for one value: see [`Sender::reserve`]. Dropped unused, the place goes to the
 /// next who waits to send; at capacity 0 the receiver it held waits on, at the head of
 /// its queue.
+///
+/// # Examples
+///
+/// ```
+/// let (tx, rx) = rendez_select::bounded(1);
+/// let place = tx.reserve().unwrap();
+/// assert!(tx.try_send(1).is_err()); // it is taken
+/// place.send(2).unwrap();
+/// assert_eq!(rx.recv(), Ok(2));
+/// ```
 #[must_use = "the place is given up when the permit is dropped"]
 pub struct Permit<'a, T> {
     chan: &'a Chan<T>,

@@ -73,6 +73,19 @@ impl<T> Receiver<T> {
     ///
     /// [`TryRecvError::Empty`] if there is nothing now, at capacity 0 if nobody is
     /// sending; [`TryRecvError::Disconnected`] if there will never be anything.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use rendez_select::{TryRecvError, unbounded};
+    ///
+    /// let (tx, rx) = unbounded();
+    /// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+    /// tx.send(1).unwrap();
+    /// assert_eq!(rx.try_recv(), Ok(1));
+    /// drop(tx);
+    /// assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
+    /// ```
     #[track_caller]
     #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
@@ -118,6 +131,18 @@ impl<T> Receiver<T> {
     /// # Errors
     ///
     /// [`RecvTimeoutError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rendez_select::{RecvTimeoutError, unbounded};
+    ///
+    /// let (tx, rx) = unbounded::<u8>();
+    /// let nothing = rx.recv_timeout(Duration::from_millis(1));
+    /// assert_eq!(nothing, Err(RecvTimeoutError::Timeout));
+    /// # drop(tx);
+    /// ```
     #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         self.recv_by(|| clock::deadline_after(timeout), Location::caller())
@@ -174,6 +199,18 @@ impl<T> Receiver<T> {
     ///
     /// Dropped before it completes, it has received nothing: a value it had been granted
     /// goes to the next receiver.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # rendez_core::block_on::block_on(async {
+    /// let (tx, rx) = rendez_select::bounded(1);
+    /// tx.send_async(1).await.unwrap();
+    /// assert_eq!(rx.recv_async().await, Ok(1));
+    /// drop(tx);
+    /// assert!(rx.recv_async().await.is_err());
+    /// # });
+    /// ```
     #[track_caller]
     pub fn recv_async(&self) -> RecvFuture<'_, T> {
         RecvFuture(CaseFuture::new(self, Location::caller()))

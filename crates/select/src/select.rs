@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -72,6 +72,21 @@ impl<'a> Select<'a> {
     }
 
     /// An empty list; of several ready operations the one added first is chosen.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use rendez_select::{Select, unbounded};
+    ///
+    /// let (tx, urgent) = unbounded();
+    /// let (tx2, other) = unbounded();
+    /// tx.send(1).unwrap();
+    /// tx2.send(2).unwrap();
+    /// let mut select = Select::new_biased();
+    /// select.recv(&urgent);
+    /// select.recv(&other);
+    /// assert_eq!(select.select().recv(&urgent), Ok(1));
+    /// ```
     pub fn new_biased() -> Self {
         Self::with_order(Order::Biased)
     }
@@ -288,6 +303,21 @@ impl<'a> Select<'a> {
     /// # Cancel safety
     ///
     /// It takes nothing, so it can be dropped at any time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # rendez_core::block_on::block_on(async {
+    /// use rendez_select::{Select, unbounded};
+    ///
+    /// let (tx, rx) = unbounded();
+    /// let mut select = Select::new();
+    /// let first = select.recv(&rx);
+    /// tx.send(1).unwrap();
+    /// assert_eq!(select.ready_async().await, first);
+    /// assert_eq!(rx.try_recv(), Ok(1)); // nothing was taken
+    /// # });
+    /// ```
     #[track_caller]
     pub fn ready_async(&mut self) -> ReadyFuture<'_, 'a> {
         self.assert_not_empty();
@@ -479,6 +509,9 @@ impl Drop for SelectedOperation<'_> {
         }
     }
 }
+
+impl UnwindSafe for SelectedOperation<'_> {}
+impl RefUnwindSafe for SelectedOperation<'_> {}
 
 impl fmt::Debug for SelectedOperation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -277,6 +277,20 @@ impl<'a, T> BorrowingSelector<'a, T> {
     ///
     /// Dropped before it completes, it has received nothing: a value it had been granted goes
     /// to the next receiver of that channel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # rendez_core::block_on::block_on(async {
+    /// use rendez_select::{Selector, unbounded};
+    ///
+    /// let (tx, rx) = unbounded();
+    /// let mut selector = Selector::new();
+    /// let key = selector.add(rx);
+    /// tx.send(1).unwrap();
+    /// assert_eq!(selector.wait_async().await, (key, Ok(1)));
+    /// # });
+    /// ```
     #[track_caller]
     pub fn wait_async(&mut self) -> SelectorFuture<'_, T, dyn SelectorArm<T> + Send + 'a> {
         self.assert_not_empty();

@@ -48,6 +48,18 @@ impl<T> Sender<T> {
     /// # Errors
     ///
     /// [`TrySendError`], with the value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use rendez_select::{TrySendError, bounded};
+    ///
+    /// let (tx, rx) = bounded(1);
+    /// assert_eq!(tx.try_send(1), Ok(()));
+    /// assert_eq!(tx.try_send(2), Err(TrySendError::Full(2)));
+    /// drop(rx);
+    /// assert_eq!(tx.try_send(3), Err(TrySendError::Disconnected(3)));
+    /// ```
     #[inline]
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         hooks::switch_point();
@@ -91,6 +103,17 @@ impl<T> Sender<T> {
     /// # Errors
     ///
     /// [`SendTimeoutError`], with the value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rendez_select::{SendTimeoutError, bounded};
+    ///
+    /// let (tx, _rx) = bounded(0);
+    /// let nobody = tx.send_timeout(1, Duration::from_millis(1));
+    /// assert_eq!(nobody, Err(SendTimeoutError::Timeout(1)));
+    /// ```
     #[track_caller]
     pub fn send_timeout(&self, value: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
         self.send_by(value, || clock::deadline_after(timeout), Location::caller())
@@ -201,6 +224,17 @@ impl<T> Sender<T> {
     ///
     /// Dropped before it completes, it holds no place; one it had been given goes to the
     /// next who waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # rendez_core::block_on::block_on(async {
+    /// let (tx, rx) = rendez_select::bounded(1);
+    /// let place = tx.reserve_async().await.unwrap();
+    /// place.send("made when there was room").unwrap();
+    /// assert!(rx.recv_async().await.is_ok());
+    /// # });
+    /// ```
     #[track_caller]
     pub fn reserve_async(&self) -> crate::permit::ReserveFuture<'_, T> {
         crate::permit::ReserveFuture::new(self, Location::caller())

@@ -11,7 +11,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -221,6 +221,9 @@ impl Default for Cond {
         Self::new()
     }
 }
+
+impl UnwindSafe for Cond {}
+impl RefUnwindSafe for Cond {}
 
 impl fmt::Debug for Cond {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

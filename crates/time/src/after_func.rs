@@ -9,7 +9,7 @@
 //! setting's and does nothing.
 
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -107,6 +107,9 @@ impl AfterFunc {
         self.cell.arm(d)
     }
 }
+
+impl UnwindSafe for AfterFunc {}
+impl RefUnwindSafe for AfterFunc {}
 
 impl fmt::Debug for AfterFunc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

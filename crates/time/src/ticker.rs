@@ -1,6 +1,6 @@
 //! An instant every period.
 
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -41,6 +41,9 @@ pub struct Ticker {
     // Of the ticker as a stream.
     alarm: Alarm,
 }
+
+impl UnwindSafe for Ticker {}
+impl RefUnwindSafe for Ticker {}
 
 impl Ticker {
     /// A ticker whose first tick is due `period` from now; with a period beyond all time

@@ -1,7 +1,7 @@
 //! One instant to come, which can be moved and called off.
 
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -45,6 +45,9 @@ pub struct Timer {
     // Of the timer as a future.
     alarm: Alarm,
 }
+
+impl UnwindSafe for Timer {}
+impl RefUnwindSafe for Timer {}
 
 impl Timer {
     /// A timer that expires `d` from now; one beyond all time runs and never expires.

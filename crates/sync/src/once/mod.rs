@@ -10,7 +10,7 @@ mod running;
 
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -118,6 +118,9 @@ impl Default for Once {
         Self::new()
     }
 }
+
+impl UnwindSafe for Once {}
+impl RefUnwindSafe for Once {}
 
 impl fmt::Debug for Once {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
