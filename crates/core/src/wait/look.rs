@@ -170,30 +170,37 @@ pub(super) fn look_a_while<A: Arms + ?Sized>(
     order: Order,
     watch: bool,
 ) -> Option<Won> {
-    let n = arms.len();
-    // A pool's worker has other goroutines to run, and virtual time stands still.
-    let may = !watch && !matches!(deadline, Deadline::Past) && LOOKS;
-    if !may || hooks::has_scheduler() || hooks::bubble().is_some() {
-        return None;
-    }
-    if !(0..n).all(|i| arms.arm(i).worth_watching()) {
+    if watch || matches!(deadline, Deadline::Past) || !may_look(arms) {
         return None;
     }
     let mut done = || {
-        if (0..n).any(|i| arms.arm(i).probe().ready) {
+        if (0..arms.len()).any(|i| arms.arm(i).probe().ready) {
             look(arms, order).map(Some)
         } else {
             deadline.has_passed().then_some(None)
         }
     };
+    // Of many threads on one processor most would give way to one another. They queue sooner.
+    let times = if multicore() { 100 } else { 16 };
     doubling(7, &mut done)
-        .or_else(|| giving_way(arms, 100, &mut done))
+        .or_else(|| giving_way(arms, times, &mut done))
         .flatten()
 }
 
-/// Waits a little, queued, for a peer that is already on its way.
+/// Whether to look pays, as far as it depends on who looks at what.
+fn may_look<A: Arms + ?Sized>(arms: &A) -> bool {
+    // A pool's worker has other goroutines to run, and virtual time stands still.
+    LOOKS
+        && !hooks::has_scheduler()
+        && hooks::bubble().is_none()
+        && (0..arms.len()).all(|i| arms.arm(i).worth_watching())
+}
+
+/// Waits a little, queued, for a peer that is already on its way. Not on one processor, after
+/// a look: who is queued and runs on takes a turn for each value that he is handed, and those
+/// who sleep leave the processor to peers who pass values in batches.
 pub(super) fn spin<A: Arms + ?Sized>(arms: &A, waiter: &Waiter) -> Option<usize> {
-    if !LOOKS {
+    if !LOOKS || !multicore() && may_look(arms) {
         return None;
     }
     let ready = || waiter.ready();
