@@ -14,6 +14,7 @@ use rendez_core::case::{Arm, AsCase, Case, IntoArm, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::overdue::is_overdue;
 use rendez_core::queue::{Node, Registration};
+use rendez_core::shim::multicore;
 use rendez_core::wait::{self, CaseFuture};
 use rendez_core::{clock, hooks};
 
@@ -382,6 +383,12 @@ unsafe impl Case for PermitCase<'_> {
     // At the head of its queue it would keep those behind it waiting.
     fn stays(&self) -> bool {
         false
+    }
+
+    // On one processor whoever holds a permit has been stopped in the middle, and who queued
+    // would have each of the others queue behind him at every turn.
+    fn worth_watching(&self) -> bool {
+        !multicore()
     }
 
     fn kind(&self) -> WaitKind {
