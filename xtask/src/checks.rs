@@ -1,10 +1,21 @@
 //! The checks that cargo makes for us.
 
 use crate::metadata::Workspace;
-use crate::shell::{Outcome, cargo, failed, run};
+use crate::shell::{Outcome, cargo, failed, root, run};
 
 /// The package of the benchmarks.
 const BENCH: &str = "rendez-bench";
+
+/// The tests of channels once more, with a lane from the start, which otherwise only rivals
+/// for a lock have.
+pub(crate) fn lanes() -> Outcome {
+    let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+    run(cargo(&["test", "--package", "rendez-select", "--tests"])
+        // A target folder of its own: the flag rebuilds everything.
+        .arg("--target-dir")
+        .arg(root().join("target/lanes"))
+        .env("RUSTFLAGS", format!("{flags} --cfg rendez_lanes")))
+}
 
 /// Every crate with every feature: unit, integration and doc tests, examples built. Without
 /// `--all-targets`, which would build examples as tests instead of the programs that the

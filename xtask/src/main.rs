@@ -26,6 +26,7 @@ usage: cargo xtask <command>
   loom [-p CRATE]... [--long] [FILTER]
                            explore the models; --long allows more preemptions
   tidy                     layers, file headers, the list of unsafe files, links
+  lanes                    rendez-select's tests, every channel's values passing by its lane
   conformance [FILE]...    crossbeam-channel's own tests against rendez-select
   soak [--minutes N] [-p CRATE]...
                            the randomized tests of all crates for an hour, or N minutes
@@ -80,6 +81,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("tidy", tidy::run),
     ("clippy", checks::clippy),
     ("test", checks::test),
+    ("lanes", checks::lanes),
     ("loom-short", || loom::run(&[])),
     ("soak-short", || soak::run(&["--minutes", "1"])),
     ("conformance", || conformance::run(&[])),

@@ -70,6 +70,11 @@ pub unsafe trait Case: Sealed {
     /// Looks, without lock or effect.
     fn probe(&self) -> Probe;
 
+    /// Looks, for who looks again in a moment: what is under way may not be seen.
+    fn glance(&self) -> bool {
+        self.probe().ready
+    }
+
     /// Takes the case if that needs no waiting.
     fn try_now(&self) -> Option<Outcome>;
 
@@ -137,6 +142,10 @@ macro_rules! case_of {
             let $this = self;
             $case.probe()
         }
+        fn glance(&self) -> bool {
+            let $this = self;
+            $case.glance()
+        }
         fn try_now(&self) -> ::core::option::Option<$crate::case::Outcome> {
             let $this = self;
             $case.try_now()
@@ -203,6 +212,9 @@ impl<C: Sealed> Sealed for Option<C> {}
 unsafe impl<C: Case> Case for Option<C> {
     fn probe(&self) -> Probe {
         self.as_ref().map_or(Probe::NEVER, Case::probe)
+    }
+    fn glance(&self) -> bool {
+        self.as_ref().is_some_and(Case::glance)
     }
     fn try_now(&self) -> Option<Outcome> {
         self.as_ref()?.try_now()

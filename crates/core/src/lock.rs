@@ -23,8 +23,8 @@
 //! through a lock of loom's first and find the bit free; the bit has a model of its own, over
 //! `WordLock::lock_spinning`.
 //!
-//! The holder runs no foreign code and never sleeps (the architecture's invariant), so the
-//! lock is always released soon.
+//! The holder runs no foreign code and waits for nobody but such as are a few instructions from
+//! done (the architecture's invariant), so the lock is always released soon.
 #![allow(unsafe_code)]
 
 use std::fmt;
@@ -95,13 +95,18 @@ impl<T> WordLock<T> {
         }
     }
 
+    /// Fetches the word's line for a change, before it is looked at.
+    #[inline]
+    pub fn expect_change(&self) {
+        fetch_to_change(&self.word);
+    }
+
     /// Takes the lock if nobody holds it and the owner's bits are `wanted`. Who asks again
     /// should do so by [`lock`](Self::lock), which stays away from a lock that is taken.
     #[inline]
     pub fn lock_if(&self, wanted: impl FnOnce(u64) -> bool) -> Option<WordGuard<'_, T>> {
         #[cfg(rendez_loom)]
         let gate = self.gate.lock();
-        fetch_to_change(&self.word);
         let word = self.word.load(Ordering::Relaxed);
         if word & LOCKED != 0 || !wanted(word) {
             return None;
@@ -238,6 +243,8 @@ pub enum Company {
     Busy,
     /// Other workers of a pool, who do meanwhile what the loser would have done.
     Workers,
+    /// Of a word that is changed by one comparison: whoever was faster is done already.
+    Rivals,
 }
 
 impl Company {
@@ -252,7 +259,8 @@ impl Company {
 }
 
 /// Longer and longer waits for somebody who is a few instructions from done.
-struct Backoff {
+#[derive(Debug)]
+pub struct Backoff {
     /// So many rounds of pauses are left.
     rounds: u32,
     /// How many pauses the next one has; each has twice as many as the one before.
@@ -264,12 +272,15 @@ struct Backoff {
 }
 
 impl Backoff {
-    fn among(company: Company) -> Self {
+    /// None yet.
+    #[must_use]
+    pub fn among(company: Company) -> Self {
         let (rounds, pauses, yields) = if multicore() {
             match company {
                 Company::Passing => (8, 1, 0),
                 Company::Busy => (3, 16, 0),
                 Company::Workers => (2, 4, 0),
+                Company::Rivals => (3, 4, 16),
             }
         } else {
             (0, 0, 16)
@@ -282,7 +293,8 @@ impl Backoff {
         }
     }
 
-    fn pause(&mut self) {
+    /// One more.
+    pub fn pause(&mut self) {
         /// The longest sleep, in microseconds.
         const LONGEST: u64 = 1000;
         if self.rounds > 0 {

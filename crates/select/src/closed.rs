@@ -105,7 +105,7 @@ closing!(Sender<T>);
 
 impl<T> Closing for Sender<T> {
     fn __closing<R>(&self, f: impl FnOnce(bool, u64, &mut Queue) -> R) -> R {
-        let mut state = self.chan.lock();
+        let mut state = self.chan.lock_beside();
         // What is closed stays so.
         f(state.no_sends(), 0, &mut state.closeq)
     }

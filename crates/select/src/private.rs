@@ -17,6 +17,11 @@ pub use crate::awaiting::{Awaiting, Elsewhere, Limit, NoFuture, wait_async};
 use crate::permit::Permit;
 use crate::sender::Sender;
 
+/// Lets values pass as they do once two have fought for the channel's lock, for tests.
+pub fn expect_rivals<T>(tx: &Sender<T>) {
+    tx.chan.expect_rivals();
+}
+
 /// Blocks until an arm wins.
 #[track_caller]
 pub fn block(cases: &[&dyn Case], order: Order) -> Option<Won> {

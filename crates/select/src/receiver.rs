@@ -91,7 +91,7 @@ impl<T> Receiver<T> {
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         hooks::switch_point();
         match &self.source {
-            Source::Chan(chan) => match chan.try_recv() {
+            Source::Chan(chan) => match chan.try_recv_surely() {
                 TryRecv::Value(value) => Ok(value),
                 TryRecv::Drained => Err(TryRecvError::Disconnected),
                 TryRecv::Empty => Err(TryRecvError::Empty),
@@ -224,13 +224,13 @@ impl<T> Receiver<T> {
 
     /// Whether no value can come any more but those here: closed, or no sender is left.
     pub fn is_closed(&self) -> bool {
-        self.chan().is_some_and(|chan| chan.lock().no_more())
+        self.chan().is_some_and(|chan| chan.no_more())
     }
 
     /// Whether there is nothing to receive.
     pub fn is_empty(&self) -> bool {
         match &self.source {
-            Source::Chan(chan) => chan.lock().available() == 0,
+            Source::Chan(chan) => chan.is_empty(),
             other => !other.is_due(),
         }
     }
@@ -238,7 +238,7 @@ impl<T> Receiver<T> {
     /// Whether a send would wait; at capacity 0 always.
     pub fn is_full(&self) -> bool {
         match &self.source {
-            Source::Chan(chan) => !chan.lock().has_room(),
+            Source::Chan(chan) => chan.is_full(),
             Source::Never => true,
             timed => timed.is_due(),
         }
@@ -247,7 +247,7 @@ impl<T> Receiver<T> {
     /// How many values the channel holds, as Go's `len`.
     pub fn len(&self) -> usize {
         match &self.source {
-            Source::Chan(chan) => chan.lock().counted(),
+            Source::Chan(chan) => chan.len(),
             other => usize::from(other.is_due()),
         }
     }
@@ -341,6 +341,13 @@ unsafe impl<T> Case for Receiver<T> {
         match &self.source {
             Source::Chan(chan) => Recv(chan).probe(),
             other => other.schedule().map_or(Probe::NEVER, Case::probe),
+        }
+    }
+
+    fn glance(&self) -> bool {
+        match &self.source {
+            Source::Chan(chan) => Recv(chan).glance(),
+            other => other.schedule().is_some_and(Case::glance),
         }
     }
 

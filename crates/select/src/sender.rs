@@ -63,7 +63,7 @@ impl<T> Sender<T> {
     #[inline]
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         hooks::switch_point();
-        self.chan.try_send(value).map_err(|e| match e {
+        self.chan.try_send_surely(value).map_err(|e| match e {
             TrySend::Full(value) => TrySendError::Full(value),
             TrySend::Closed(value) => TrySendError::Disconnected(value),
         })
@@ -261,23 +261,23 @@ impl<T> Sender<T> {
 
     /// Whether nothing can be sent any more: closed, or no receiver is left.
     pub fn is_closed(&self) -> bool {
-        self.chan.lock().no_sends()
+        self.chan.no_sends()
     }
 
     /// Whether there is nothing to receive; at capacity 0 always, but for a value that
     /// came back (see the crate's guarantees).
     pub fn is_empty(&self) -> bool {
-        self.chan.lock().available() == 0
+        self.chan.is_empty()
     }
 
     /// Whether a send would wait; at capacity 0 always.
     pub fn is_full(&self) -> bool {
-        !self.chan.lock().has_room()
+        self.chan.is_full()
     }
 
     /// How many values the channel holds, as Go's `len`.
     pub fn len(&self) -> usize {
-        self.chan.lock().counted()
+        self.chan.len()
     }
 
     /// The capacity, as Go's `cap`; `None` if unbounded.
@@ -333,6 +333,9 @@ impl<T> Sealed for Sender<T> {}
 unsafe impl<T> Case for Sender<T> {
     fn probe(&self) -> Probe {
         self.offer().probe()
+    }
+    fn glance(&self) -> bool {
+        self.offer().glance()
     }
     fn try_now(&self) -> Option<Outcome> {
         self.offer().try_now()

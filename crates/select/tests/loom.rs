@@ -1135,3 +1135,168 @@ fn other_waits_that_are_dropped_take_nothing() {
         sender.join().unwrap();
     });
 }
+
+/// A channel whose values pass by the lane.
+fn laned<T>(cap: usize) -> (Sender<T>, Receiver<T>) {
+    let (tx, rx) = bounded(cap);
+    rendez_select::__private::expect_rivals(&tx);
+    (tx, rx)
+}
+
+#[test]
+fn two_senders_of_a_lane_lose_nothing() {
+    model("lane: two senders, a receiver", || {
+        let (tx, rx) = laned(2);
+        let other = tx.clone();
+        let a = thread::spawn(move || tx.send(1).unwrap());
+        let b = thread::spawn(move || other.send(2).unwrap());
+        let got = [rx.recv(), rx.recv()].map(Result::unwrap);
+        assert_eq!(got[0] + got[1], 3);
+        a.join().unwrap();
+        b.join().unwrap();
+    });
+}
+
+#[test]
+fn a_receiver_that_queues_stops_the_lane_and_misses_nothing() {
+    for cap in [1, 2] {
+        let name = format!("lane, cap {cap}: a send against a receiver that queues");
+        model(&name, move || {
+            let (tx, rx) = laned(cap);
+            let sender = thread::spawn(move || {
+                tx.send(7).unwrap();
+                tx
+            });
+            assert_eq!(rx.recv(), Ok(7));
+            drop(sender.join().unwrap());
+            assert_eq!(rx.recv(), Err(RecvError));
+        });
+    }
+}
+
+#[test]
+fn a_sender_that_queues_stops_the_lane_and_misses_no_room() {
+    for cap in [1, 2] {
+        let name = format!("lane, cap {cap}: a receive against a sender that queues");
+        model(&name, move || {
+            let (tx, rx) = laned(cap);
+            (0..cap).for_each(|i| tx.try_send(i).unwrap());
+            let sender = thread::spawn(move || tx.send(cap).unwrap());
+            let first = rx.try_recv();
+            sender.join().unwrap();
+            let mut got: Vec<_> = first.into_iter().collect();
+            got.extend(rx.iter());
+            assert_eq!(got, (0..=cap).collect::<Vec<_>>());
+        });
+    }
+}
+
+#[test]
+fn two_receivers_of_a_lane_share_what_comes() {
+    model("lane: a value and the end for two receivers", || {
+        let (tx, rx) = laned(2);
+        let other = rx.clone();
+        let receiver = thread::spawn(move || other.recv().is_ok());
+        let sender = thread::spawn(move || tx.send(1).unwrap());
+        let here = rx.recv().is_ok();
+        sender.join().unwrap();
+        assert!(here != receiver.join().unwrap());
+    });
+}
+
+#[test]
+fn what_a_lane_took_before_the_close_is_received() {
+    model("lane: close against a send", || {
+        let (tx, rx) = laned(2);
+        let other = tx.clone();
+        let sender = thread::spawn(move || other.send(1).is_ok());
+        tx.close();
+        let got = rx.recv().is_ok();
+        assert_eq!(sender.join().unwrap(), got || rx.recv().is_ok());
+        assert_eq!(rx.recv(), Err(RecvError));
+    });
+}
+
+#[test]
+fn values_in_a_lane_are_dropped_with_the_last_receiver() {
+    model("lane: the last receiver goes, against a send", || {
+        let value = Arc::new(());
+        let (tx, rx) = laned(2);
+        tx.send(Arc::clone(&value)).unwrap();
+        let theirs = Arc::clone(&value);
+        let sender = thread::spawn(move || drop(tx.send(theirs)));
+        drop(rx);
+        sender.join().unwrap();
+        assert_eq!(Arc::strong_count(&value), 1);
+    });
+}
+
+#[test]
+fn a_future_that_waited_beside_a_lane_passes_on_what_it_was_promised() {
+    model("lane: a waiting receive is dropped against a send", || {
+        let (tx, rx) = laned(2);
+        let mut receiving = Box::pin(rx.recv_async());
+        assert!(poll_once(receiving.as_mut()).is_pending());
+        let sender = thread::spawn(move || {
+            tx.send(1).unwrap();
+            tx.send(2).unwrap();
+        });
+        drop(receiving);
+        assert_eq!(rx.recv(), Ok(1));
+        assert_eq!(rx.recv(), Ok(2));
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn two_looks_at_lanes_do_not_miss_a_token_that_goes_to_and_fro() {
+    model("lane: two looks, a token goes to and fro", || {
+        let ((ta, ra), (tb, rb)) = (laned(2), laned(2));
+        tb.try_send(()).unwrap();
+        let arms = [ra.clone(), rb.clone()];
+        // Spawned, since the model does not preempt a main thread that only looks.
+        let looker = thread::spawn(move || {
+            let looks = [(); 2].map(|()| arms.each_ref().map(Case::probe));
+            let idle = looks.iter().flatten().all(|probe| !probe.ready);
+            let [before, after] = looks.map(|[a, b]| a.epoch + b.epoch);
+            assert!(!idle || before != after, "one of the two had it always");
+            arms
+        });
+        for (to, from) in [(&ta, &rb), (&tb, &ra), (&ta, &rb)] {
+            to.try_send(()).unwrap();
+            from.try_recv().unwrap();
+        }
+        drop(looker.join().unwrap());
+    });
+}
+
+#[test]
+fn two_looks_at_a_full_lane_do_not_miss_room() {
+    model("lane: two looks, room comes and goes", || {
+        let (tx, rx) = laned(1);
+        tx.try_send(0).unwrap();
+        let theirs = tx.clone();
+        let looker = thread::spawn(move || {
+            let one = Case::probe(&theirs);
+            let full = theirs.is_full();
+            let two = Case::probe(&theirs);
+            let idle = !one.ready && !two.ready && one.epoch == two.epoch;
+            assert!(full || !idle, "there was room between");
+        });
+        rx.try_recv().unwrap();
+        tx.try_send(1).unwrap();
+        looker.join().unwrap();
+    });
+}
+
+#[test]
+fn try_receives_of_a_lane_find_what_was_sent_before() {
+    model("lane: two senders, a look after one of them", || {
+        let (tx, rx) = laned(2);
+        let other = tx.clone();
+        let sender = thread::spawn(move || other.try_send(1).unwrap());
+        tx.try_send(2).unwrap();
+        assert!(rx.try_recv().is_ok(), "one at least had been sent");
+        sender.join().unwrap();
+    });
+}

@@ -174,11 +174,10 @@ pub(super) fn look_a_while<A: Arms + ?Sized>(
         return None;
     }
     let mut done = || {
-        if (0..arms.len()).any(|i| arms.arm(i).probe().ready) {
-            look(arms, order).map(Some)
-        } else {
-            deadline.has_passed().then_some(None)
-        }
+        let ready = (0..arms.len()).any(|i| arms.arm(i).glance());
+        let won = ready.then(|| look(arms, order)).flatten();
+        won.map(Some)
+            .or_else(|| deadline.has_passed().then_some(None))
     };
     // Of many threads on one processor most would give way to one another. They queue sooner.
     let times = if multicore() { 100 } else { 16 };
@@ -281,8 +280,8 @@ fn giving_way<A: Arms + ?Sized, R>(
 ) -> Option<R> {
     /// A turn that took so long was a stranger's.
     const LONG: Duration = Duration::from_millis(1);
-    /// But not if the arms have become ready so often in it: a stranger's peers are stopped
-    /// after one or two.
+    /// But not if the arms have become ready so often since this began: a stranger's peers are
+    /// stopped after one or two.
     const OFTEN: u64 = 8;
     /// So many waits give way to nobody then.
     const WARY: u32 = 100;

@@ -92,7 +92,11 @@ pub(crate) fn channel<T>(cap: Option<usize>) -> (Handle<T, Sending>, Handle<T, R
         chan.write(Chan::new(cap, Ring::within(slots, n)));
         chan
     };
-    (Handle::of(chan), Handle::of(chan))
+    let (sender, receiver) = (Handle::of(chan), Handle::of(chan));
+    if cfg!(rendez_lanes) {
+        sender.expect_rivals();
+    }
+    (sender, receiver)
 }
 
 /// How many slots lie behind a channel of capacity `cap`: as many as it can need, or fit.
@@ -152,14 +156,14 @@ impl<T, E: End> Handle<T, E> {
 
     /// One that keeps the memory alone.
     pub(crate) fn keeper(&self) -> Keeper<T> {
-        self.lock_unmirrored().keep();
+        self.lock_beside().keep();
         Keeper(self.chan)
     }
 
     /// Takes the last handle away, which is `counted` still unless that made it the last.
     #[inline(never)]
     fn leave(&mut self, counted: bool) {
-        let mut state = self.lock_unmirrored();
+        let mut state = self.lock_beside();
         let n = E::count(self);
         // ORDERING: Acquire pairs with the Release of the other handles' `fetch_sub`.
         if counted && n.load(Ordering::Acquire) == 1 {
@@ -175,7 +179,7 @@ impl<T, E: End> Handle<T, E> {
             // SAFETY: it was the last keeper, and this handle is not used again.
             return unsafe { free(self.chan) };
         }
-        let values = E::gone(Locked::of(state));
+        let values = E::gone(Locked::of(self, self.stop_lane(state)));
         drop(values);
     }
 }
@@ -214,7 +218,7 @@ impl<T> Keeper<T> {
     /// A handle of an end, if that has one still.
     pub(crate) fn upgrade<E: End>(&self) -> Option<Handle<T, E>> {
         // Under the lock: see the file's head.
-        let _locked = self.lock_unmirrored();
+        let _locked = self.lock_beside();
         let n = E::count(self);
         let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
         n.fetch_update(set, fetch, |n| (n > 0).then_some(n + 1))
@@ -234,14 +238,14 @@ impl<T> Deref for Keeper<T> {
 
 impl<T> Clone for Keeper<T> {
     fn clone(&self) -> Self {
-        self.lock_unmirrored().keep();
+        self.lock_beside().keep();
         Self(self.0)
     }
 }
 
 impl<T> Drop for Keeper<T> {
     fn drop(&mut self) {
-        let mut chan = self.lock_unmirrored();
+        let mut chan = self.lock_beside();
         let last = chan.keep_no_more();
         drop(chan);
         if last {

@@ -7,6 +7,7 @@
 //! value is dropped under it.
 
 pub(crate) mod handle;
+mod lane;
 mod queueing;
 pub(crate) mod recv;
 mod ring;
@@ -14,15 +15,18 @@ pub(crate) mod send;
 pub(crate) mod slot;
 pub(crate) mod state;
 
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 
 use rendez_core::case::Probe;
 use rendez_core::hooks;
 use rendez_core::lock::{Company, WordGuard, WordLock};
+use rendez_core::shim::OnceLock;
 use rendez_core::shim::atomic::{AtomicU32, AtomicUsize, Ordering};
 use rendez_core::wake::WakeList;
 
-use ring::Ring;
+use lane::{Glance, Lane};
+use ring::{KEPT, Ring};
 use state::{CLOSED_BY_CALL, State};
 
 // Bit 0 is the lock's.
@@ -31,19 +35,31 @@ const RECV_READY: u64 = 1 << 1;
 const SEND_READY: u64 = 1 << 2;
 const QUEUED: u64 = 1 << 3;
 const ENDED: u64 = 1 << 4;
-const EPOCH: u64 = 1 << 5;
+const RUNNING: u64 = 1 << 5;
+const EPOCH: u64 = 1 << 6;
+
+/// The capacity from which on values pass in batches, so that a lane is worth its stops.
+const LEAST: usize = 2;
+/// With how many values a lane begins to run: they are moved under the lock.
+const MOVED_AT_ONCE: usize = 4;
+/// For somebody who has found the lock taken, and has waited longer than that takes.
+const MOVED: usize = 64;
 
 /// The channel itself, shared by its handles.
 // In this order: the word, and what every operation needs, come first.
 #[repr(C)]
 pub(crate) struct Chan<T> {
+    /// Once two have fought for the lock: see the lane's file.
+    lane: OnceLock<Box<Lane<T>>>,
     // Guards everything a value passes through. No other lock is taken under it. Its word:
     //
-    //     | epoch (bits 5-63) | ENDED | QUEUED | SEND_READY | RECV_READY | LOCKED |
+    //     | epoch (bits 6-63) | RUNNING | ENDED | QUEUED | SEND_READY | RECV_READY | LOCKED |
     //
     // QUEUED: somebody stands in a queue. ENDED: closed, or an end has no handle left. With
-    // neither, an operation that need not wait concerns the buffer alone. The epoch grows whenever a flag rises. While LOCKED is set the flags say nothing: whom
-    // an operation has served may already run, and must not see them as they were before.
+    // neither, an operation that need not wait concerns the buffer alone. RUNNING: the buffer
+    // is empty, and values pass by the lane; no other flag is set. The epoch grows whenever a
+    // flag rises. While LOCKED is set the flags say nothing: whom an operation has served may
+    // already run, and must not see them as they were before.
     state: WordLock<State<T>>,
     cap: Option<usize>,
     pub(crate) n_senders: AtomicUsize,
@@ -58,6 +74,7 @@ impl<T> Chan<T> {
         let state = State::new(cap, buf);
         let word = if state.send_ready() { SEND_READY } else { 0 };
         Self {
+            lane: OnceLock::new(),
             state: WordLock::new(word, state),
             cap,
             n_senders: AtomicUsize::new(1),
@@ -79,13 +96,90 @@ impl<T> Chan<T> {
 
     #[inline]
     pub(crate) fn lock(&self) -> Locked<'_, T> {
-        Locked::of(self.lock_unmirrored())
+        Locked::of(self, self.lock_unmirrored())
     }
 
-    /// Locks for what changes nothing that is mirrored.
+    /// Locks the state, which the caller mirrors.
     #[inline]
     fn lock_unmirrored(&self) -> WordGuard<'_, State<T>> {
+        self.stop_lane(self.lock_beside())
+    }
+
+    /// As [`lock_unmirrored`](Self::lock_unmirrored); but if somebody else has the lock, values
+    /// pass by the lane from here on, if they can.
+    #[inline]
+    fn lock_or_lane(&self) -> Result<WordGuard<'_, State<T>>, &Lane<T>> {
+        let lost = Cell::new(false);
+        let state = self.state.lock_among(|| {
+            lost.set(true);
+            self.company()
+        });
+        if lost.get() {
+            self.run_lane(state)
+        } else {
+            Ok(self.stop_lane(state))
+        }
+    }
+
+    /// Locks for what the lane has no part in, and changes nothing that is mirrored.
+    #[inline]
+    pub(crate) fn lock_beside(&self) -> WordGuard<'_, State<T>> {
         self.state.lock_among(|| self.company())
+    }
+
+    /// Stops the lane if it runs. What is ready is to be mirrored anew then.
+    #[inline]
+    fn stop_lane<'a>(&self, mut state: WordGuard<'a, State<T>>) -> WordGuard<'a, State<T>> {
+        if state.word() & RUNNING != 0 {
+            self.stop_lane_slow(&mut state);
+        }
+        state
+    }
+
+    #[cold]
+    fn stop_lane_slow(&self, state: &mut WordGuard<'_, State<T>>) {
+        if let Some(lane) = self.lane.get() {
+            let times = lane.stop();
+            let epoch = (state.word() / EPOCH).wrapping_add(times);
+            state.move_from(lane);
+            state.set_word(epoch.wrapping_mul(EPOCH));
+        }
+    }
+
+    /// Lets the lane run, unless it does or cannot.
+    #[cold]
+    fn run_lane<'a>(
+        &self,
+        mut state: WordGuard<'a, State<T>>,
+    ) -> Result<WordGuard<'a, State<T>>, &Lane<T>> {
+        let Some(lane) = self.lay_lane(LEAST) else {
+            return Ok(state);
+        };
+        if state.word() & RUNNING == 0 {
+            if !state.suits_lane(MOVED) {
+                return Ok(state);
+            }
+            run(lane, &mut state);
+        }
+        Err(lane)
+    }
+
+    /// The lane, made if it was not, unless the capacity is less than `least`, or it took more
+    /// memory than a ring may keep.
+    fn lay_lane(&self, least: usize) -> Option<&Lane<T>> {
+        if let Some(lane) = self.lane.get() {
+            return Some(lane);
+        }
+        let worth = |&cap: &usize| cap >= least && Lane::<T>::bytes(cap) <= KEPT;
+        let cap = self.cap.filter(worth)?;
+        Some(self.lane.get_or_init(|| Box::new(Lane::new(cap))))
+    }
+
+    /// As if somebody had found the lock taken, for tests: at capacity 1 as well.
+    pub(crate) fn expect_rivals(&self) {
+        let locked = self.lock();
+        self.lay_lane(1);
+        drop(locked);
     }
 
     /// Asked by who has found the lock taken. Among workers alone the others go on meanwhile; a
@@ -114,6 +208,10 @@ impl<T> Chan<T> {
     /// ended; which stays so if what then changes is the buffer alone.
     #[inline]
     fn lock_plain(&self, ready: u64) -> Option<WordGuard<'_, State<T>>> {
+        // While a lane runs the word is read by all and changed by nobody.
+        if self.cap.is_none_or(|cap| cap < LEAST) {
+            self.state.expect_change();
+        }
         self.state
             .lock_if(|word| word & (ready | QUEUED | ENDED) == ready)
     }
@@ -124,25 +222,108 @@ impl<T> Chan<T> {
         self.state.lock_if(|word| word & ENDED == 0)
     }
 
+    /// Mirrors what is ready in a channel that has not ended and is not watched.
+    #[inline(always)]
+    fn mirror_plain(&self, guard: &mut WordGuard<'_, State<T>>) {
+        let state = &mut **guard;
+        let recv = (state.available() > 0) | state.sendq.has_open();
+        let send = state.recvq.has_open() | state.has_room();
+        let queued = (state.sendq.len() | state.recvq.len()) != 0;
+        if !queued {
+            if let Some(lane) = self.lane.get() {
+                if state.suits_lane(MOVED_AT_ONCE) {
+                    return run(lane, guard);
+                }
+            }
+        }
+        mirror(guard, recv, send, if queued { QUEUED } else { 0 });
+    }
+
     #[inline]
     pub(crate) fn probe_recv(&self) -> Probe {
-        self.probe(RECV_READY)
+        self.probe(RECV_READY, Lane::glance_recv)
     }
 
     #[inline]
     pub(crate) fn probe_send(&self) -> Probe {
-        self.probe(SEND_READY)
+        self.probe(SEND_READY, Lane::glance_send)
     }
 
     #[inline]
-    fn probe(&self, flag: u64) -> Probe {
+    fn probe(&self, flag: u64, glance: impl FnOnce(&Lane<T>) -> Glance) -> Probe {
         // ORDERING: the Acquire in `peek` pairs with the Release of the lock, and keeps the
         // looks of a double collect in their order.
         let word = self.state.peek();
+        if word & (RUNNING | LOCKED) == RUNNING {
+            return self.probe_lane(word, glance);
+        }
         Probe {
             ready: word & (flag | LOCKED) != 0,
             epoch: word / EPOCH,
         }
+    }
+
+    /// Looks at the lane, which runs by `word`.
+    fn probe_lane(&self, word: u64, glance: impl FnOnce(&Lane<T>) -> Glance) -> Probe {
+        let Glance { ready, times } = match self.lane.get() {
+            Some(lane) => glance(lane),
+            None => unreachable!("a lane that runs has been laid"),
+        };
+        Probe {
+            // If it was stopped meanwhile, what was seen does not belong together.
+            ready: ready || self.state.peek() != word,
+            epoch: word / EPOCH + times,
+        }
+    }
+
+    /// As the probe of a receive, but a value under way may not be seen.
+    #[inline]
+    pub(crate) fn may_recv(&self) -> bool {
+        let lane = self.lane.get().and_then(|lane| lane.may_recv());
+        lane.unwrap_or_else(|| self.probe_recv().ready)
+    }
+
+    /// As the probe of a send, but a slot that becomes free may not be seen.
+    #[inline]
+    pub(crate) fn may_send(&self) -> bool {
+        let lane = self.lane.get().and_then(|lane| lane.may_send());
+        lane.unwrap_or_else(|| self.probe_send().ready)
+    }
+
+    /// How many values lie in the lane, if it runs.
+    fn len_running(&self) -> Option<usize> {
+        self.lane.get()?.len_running()
+    }
+
+    fn is_running(&self) -> bool {
+        self.lane.get().is_some_and(|lane| lane.is_running())
+    }
+
+    /// How many values it holds, as `len` says.
+    pub(crate) fn len(&self) -> usize {
+        self.len_running().unwrap_or_else(|| self.lock().counted())
+    }
+
+    /// Whether there is nothing to receive.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len_running()
+            .map_or_else(|| self.lock().available() == 0, |n| n == 0)
+    }
+
+    /// Whether a send would find no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len_running()
+            .map_or_else(|| !self.lock().has_room(), |n| Some(n) >= self.cap)
+    }
+
+    /// Whether nothing can be sent any more.
+    pub(crate) fn no_sends(&self) -> bool {
+        !self.is_running() && self.lock().no_sends()
+    }
+
+    /// Whether no value can come any more but those here.
+    pub(crate) fn no_more(&self) -> bool {
+        !self.is_running() && self.lock().no_more()
     }
 
     /// Closes; whether this was the first time.
@@ -156,6 +337,7 @@ impl<T> Chan<T> {
 
 /// The locked state. See the file's head for what its drop does.
 pub(crate) struct Locked<'a, T> {
+    chan: &'a Chan<T>,
     // Declared, and so dropped, before the wakes: unlocks first.
     state: WordGuard<'a, State<T>>,
     wakes: WakeList,
@@ -163,8 +345,9 @@ pub(crate) struct Locked<'a, T> {
 
 impl<'a, T> Locked<'a, T> {
     #[inline]
-    fn of(state: WordGuard<'a, State<T>>) -> Self {
+    fn of(chan: &'a Chan<T>, state: WordGuard<'a, State<T>>) -> Self {
         Self {
+            chan,
             state,
             wakes: WakeList::new(),
         }
@@ -201,7 +384,7 @@ impl<T> Drop for Locked<'_, T> {
     #[inline]
     fn drop(&mut self) {
         if self.state.is_plain() {
-            mirror_plain(&mut self.state);
+            self.chan.mirror_plain(&mut self.state);
         } else {
             self.mirror_all();
         }
@@ -224,14 +407,13 @@ impl<T> Locked<'_, T> {
     }
 }
 
-/// Mirrors what is ready in a channel that has not ended and is not watched.
-#[inline(always)]
-fn mirror_plain<T>(guard: &mut WordGuard<'_, State<T>>) {
-    let state = &mut **guard;
-    let recv = (state.available() > 0) | state.sendq.has_open();
-    let send = state.recvq.has_open() | state.has_room();
-    let queued = (state.sendq.len() | state.recvq.len()) != 0;
-    mirror(guard, recv, send, if queued { QUEUED } else { 0 });
+/// Lets the lane run, as the state suits it.
+#[cold]
+fn run<T>(lane: &Lane<T>, state: &mut WordGuard<'_, State<T>>) {
+    state.move_to(lane);
+    lane.run();
+    let epoch = (state.word() / EPOCH).wrapping_add(1);
+    state.set_word(epoch.wrapping_mul(EPOCH) | RUNNING);
 }
 
 /// Mirrors what is ready, as the caller knows it.

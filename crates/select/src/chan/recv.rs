@@ -10,10 +10,11 @@ use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Claimed, Node, Pair, Registration};
 use rendez_core::wake::WakeList;
 
+use super::lane::{Refused, stay_away};
 use super::queueing::{dequeue, may_queue, watch};
 use super::slot::Slot;
 use super::state::{CLOSED, GRANTED, HANDED, PERMIT, State, WATCH_RECV};
-use super::{Chan, ENDED, Locked, QUEUED, RECV_READY, mirror, mirror_plain};
+use super::{Chan, ENDED, Locked, QUEUED, RECV_READY, mirror};
 use crate::error::RecvError;
 
 /// What a receive that does not wait finds.
@@ -32,8 +33,21 @@ impl<T> Chan<T> {
     pub(crate) fn try_recv(&self) -> TryRecv<T> {
         match self.try_recv_plain() {
             Some(value) => TryRecv::Value(value),
-            None if self.probe_recv().ready => self.try_recv_locked(),
-            None => TryRecv::Empty,
+            None => self.try_recv_laned(),
+        }
+    }
+
+    /// As [`try_recv`](Self::try_recv), and empty is empty: a value under way is waited for.
+    #[inline]
+    pub(crate) fn try_recv_surely(&self) -> TryRecv<T> {
+        let mut backoff = None;
+        loop {
+            match self.try_recv() {
+                TryRecv::Empty if self.lane.get().is_some() && self.probe_recv().ready => {
+                    stay_away(&mut backoff);
+                }
+                received => return received,
+            }
         }
     }
 
@@ -48,14 +62,32 @@ impl<T> Chan<T> {
         Some(value)
     }
 
+    /// As [`try_recv`](Self::try_recv), by the lane if there is one.
+    #[inline]
+    fn try_recv_laned(&self) -> TryRecv<T> {
+        match self.lane.get().map(|lane| lane.recv()) {
+            Some(Ok(value)) => TryRecv::Value(value),
+            Some(Err(Refused::Idle)) => TryRecv::Empty,
+            Some(Err(Refused::Stopped)) | None if self.probe_recv().ready => self.try_recv_locked(),
+            Some(Err(Refused::Stopped)) | None => TryRecv::Empty,
+        }
+    }
+
     /// As [`try_recv`](Self::try_recv), with others in the queues, about to unlock, or at
     /// the end.
     #[inline(never)]
     fn try_recv_locked(&self) -> TryRecv<T> {
-        let mut state = self.lock_unmirrored();
+        let mut state = match self.lock_or_lane() {
+            Ok(state) => state,
+            Err(lane) => match lane.recv() {
+                Ok(value) => return TryRecv::Value(value),
+                Err(Refused::Idle) => return TryRecv::Empty,
+                Err(Refused::Stopped) => self.lock_unmirrored(),
+            },
+        };
         if state.is_plain() {
             if let Some((value, wake)) = state.exchange_with_first() {
-                mirror_plain(&mut state);
+                self.mirror_plain(&mut state);
                 drop(state);
                 if let Some(wake) = wake {
                     wake.wake();
@@ -67,7 +99,7 @@ impl<T> Chan<T> {
             mirror(&mut state, true, send, ENDED);
             return TryRecv::Value(value);
         }
-        let mut chan = Locked::of(state);
+        let mut chan = Locked::of(self, state);
         let (state, wakes) = chan.parts();
         if let Some(value) = state.next(wakes) {
             TryRecv::Value(value)
@@ -167,7 +199,7 @@ fn attempt_recv<T>(
 fn enqueue_recv<T>(chan: &Chan<T>, how: &impl Receiving<T>, reg: &Registration<'_>) {
     let mut state = chan.lock_unmirrored();
     if reg.watch || !state.is_plain() || state.recv_ready() {
-        return enqueue_ready(Locked::of(state), how, reg);
+        return enqueue_ready(Locked::of(chan, state), how, reg);
     }
     state.recvq.push(reg, how.payload());
     mirror(&mut state, false, true, QUEUED);
@@ -230,6 +262,10 @@ impl<T> Sealed for Recv<'_, T> {}
 unsafe impl<T> Case for Recv<'_, T> {
     fn probe(&self) -> Probe {
         self.0.probe_recv()
+    }
+
+    fn glance(&self) -> bool {
+        self.0.may_recv()
     }
 
     fn try_now(&self) -> Option<Outcome> {
@@ -330,6 +366,10 @@ impl<T> Sealed for RecvSlot<'_, T> {}
 unsafe impl<T> Case for RecvSlot<'_, T> {
     fn probe(&self) -> Probe {
         self.chan.probe_recv()
+    }
+
+    fn glance(&self) -> bool {
+        self.chan.may_recv()
     }
 
     fn try_now(&self) -> Option<Outcome> {

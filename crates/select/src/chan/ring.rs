@@ -19,7 +19,7 @@ use std::ptr::NonNull;
 use rendez_core::shim::thread;
 
 /// How many bytes a ring keeps however empty it is.
-const KEPT: usize = 64 * 1024;
+pub(super) const KEPT: usize = 64 * 1024;
 /// The first size.
 const FIRST: usize = 4;
 

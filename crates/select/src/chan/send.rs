@@ -11,10 +11,11 @@ use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Node, Pair, PairReserve, Registration};
 
+use super::lane::{Refused, stay_away};
 use super::queueing::{dequeue, may_queue, watch};
 use super::slot::Slot;
 use super::state::{CLOSED, PERMIT, SENT, State, WATCH_SEND};
-use super::{Chan, Locked, QUEUED, SEND_READY, mirror, mirror_plain};
+use super::{Chan, Locked, QUEUED, SEND_READY, mirror};
 use crate::error::SendError;
 
 /// Why a send that does not wait did not happen.
@@ -27,11 +28,7 @@ impl<T> Chan<T> {
     #[inline]
     pub(crate) fn try_send(&self, value: T) -> Result<(), TrySend<T>> {
         let Some(mut state) = self.lock_plain(SEND_READY) else {
-            return if self.probe_send().ready {
-                self.try_send_locked(value)
-            } else {
-                Err(TrySend::Full(value))
-            };
+            return self.try_send_laned(value);
         };
         state.put(value);
         let room = state.has_room();
@@ -39,15 +36,57 @@ impl<T> Chan<T> {
         Ok(())
     }
 
+    /// As [`try_send`](Self::try_send), and full is full: a receive under way is waited for.
+    #[inline]
+    pub(crate) fn try_send_surely(&self, mut value: T) -> Result<(), TrySend<T>> {
+        let mut backoff = None;
+        loop {
+            match self.try_send(value) {
+                Err(TrySend::Full(back))
+                    if self.lane.get().is_some() && self.probe_send().ready =>
+                {
+                    value = back;
+                    stay_away(&mut backoff);
+                }
+                sent => return sent,
+            }
+        }
+    }
+
+    /// As [`try_send`](Self::try_send), by the lane if there is one.
+    #[inline]
+    fn try_send_laned(&self, value: T) -> Result<(), TrySend<T>> {
+        let value = match self.lane.get() {
+            None => value,
+            Some(lane) => match lane.send(value) {
+                Ok(()) => return Ok(()),
+                Err((Refused::Idle, value)) => return Err(TrySend::Full(value)),
+                Err((Refused::Stopped, value)) => value,
+            },
+        };
+        if self.probe_send().ready {
+            self.try_send_locked(value)
+        } else {
+            Err(TrySend::Full(value))
+        }
+    }
+
     /// As [`try_send`](Self::try_send), with others in the queues, about to unlock, or at
     /// the end.
     #[inline(never)]
     fn try_send_locked(&self, value: T) -> Result<(), TrySend<T>> {
-        let mut state = self.lock_unmirrored();
+        let (mut state, value) = match self.lock_or_lane() {
+            Ok(state) => (state, value),
+            Err(lane) => match lane.send(value) {
+                Ok(()) => return Ok(()),
+                Err((Refused::Idle, value)) => return Err(TrySend::Full(value)),
+                Err((Refused::Stopped, value)) => (self.lock_unmirrored(), value),
+            },
+        };
         let value = if state.is_plain() {
             match state.grant_to_first(value) {
                 Ok(wake) => {
-                    mirror_plain(&mut state);
+                    self.mirror_plain(&mut state);
                     drop(state);
                     if let Some(wake) = wake {
                         wake.wake();
@@ -59,7 +98,7 @@ impl<T> Chan<T> {
         } else {
             value
         };
-        let mut chan = Locked::of(state);
+        let mut chan = Locked::of(self, state);
         let (state, wakes) = chan.parts();
         if state.no_sends() {
             return Err(TrySend::Closed(value));
@@ -166,6 +205,10 @@ unsafe impl<C: Deref<Target = Chan<T>>, T> Case for SendSlot<C, T> {
         self.chan.probe_send()
     }
 
+    fn glance(&self) -> bool {
+        self.chan.may_send()
+    }
+
     fn try_now(&self) -> Option<Outcome> {
         let value = self.slot.take()?;
         match self.chan.try_send(value) {
@@ -185,7 +228,7 @@ unsafe impl<C: Deref<Target = Chan<T>>, T> Case for SendSlot<C, T> {
     fn enqueue(&self, reg: &Registration<'_>) {
         let mut state = self.chan.lock_unmirrored();
         if !state.is_plain() || state.send_ready() {
-            return self.enqueue_ready(Locked::of(state), reg);
+            return self.enqueue_ready(Locked::of(&self.chan, state), reg);
         }
         state.sendq.push(reg, self.slot.as_payload());
         mirror(&mut state, true, false, QUEUED);
@@ -270,6 +313,10 @@ impl<T> Sealed for Offer<'_, T> {}
 unsafe impl<T> Case for Offer<'_, T> {
     fn probe(&self) -> Probe {
         self.0.probe_send()
+    }
+
+    fn glance(&self) -> bool {
+        self.0.may_send()
     }
 
     fn try_now(&self) -> Option<Outcome> {

@@ -31,6 +31,7 @@ use rendez_core::case::Outcome;
 use rendez_core::queue::{Claimed, Queue};
 use rendez_core::wake::{Wake, WakeList};
 
+use super::lane::Lane;
 use super::ring::Ring;
 use super::slot;
 
@@ -98,6 +99,30 @@ impl<T> State<T> {
             closeq: Queue::new(),
             ends: 0,
         }
+    }
+
+    /// Whether values could pass by the lane: nothing but available values is here, at most `most`
+    /// of them, and nobody; and there is room for as many.
+    pub(super) fn suits_lane(&self, most: usize) -> bool {
+        let queued = self.sendq.len() | self.recvq.len();
+        let promised = self.granted | self.returned;
+        let few = self.buf.len() <= most.min(self.cap.unsigned_abs() / 2);
+        self.is_plain() && queued == 0 && promised == 0 && self.offers == 0 && few
+    }
+
+    /// Moves all values to the lane, which is stopped.
+    pub(super) fn move_to(&mut self, lane: &Lane<T>) {
+        while let Some(value) = self.buf.pop_front() {
+            lane.push(value);
+        }
+    }
+
+    /// Moves all values here from the lane, which is stopped.
+    pub(super) fn move_from(&mut self, lane: &Lane<T>) {
+        while let Some(value) = lane.pop() {
+            self.buf.push_back(value);
+        }
+        self.room = self.cap.saturating_sub_unsigned(self.buf.len());
     }
 
     /// Values without a receiver.
