@@ -272,7 +272,7 @@ impl<T> Chan<T> {
         Probe {
             // If it was stopped meanwhile, what was seen does not belong together.
             ready: ready || self.state.peek() != word,
-            epoch: word / EPOCH + times,
+            epoch: (word / EPOCH).wrapping_add(times),
         }
     }
 
