@@ -14,7 +14,7 @@
 //!
 //! **Idle** is what an end is called whose slot is not ready: full or empty, or about to be
 //! otherwise, since the one before has been claimed and is not done. Who then waits asks again
-//! under the lock; who does not, by [`Lane::is_empty`] and [`Lane::is_full`].
+//! under the lock; who does not looks at both ends, and asks there if they do not agree.
 //!
 //! **Stopped**, the lane belongs to the holder of the channel's lock, and all that is done to
 //! the channel is done under it: nobody else moves an end, since a comparison that expects a
@@ -380,7 +380,7 @@ impl End {
 
 /// Waits a little, and longer each time: somebody was faster, or is not done yet.
 #[cold]
-pub(super) fn stay_away(backoff: &mut Option<Backoff>) {
+fn stay_away(backoff: &mut Option<Backoff>) {
     backoff
         .get_or_insert_with(|| Backoff::among(Company::Rivals))
         .pause();

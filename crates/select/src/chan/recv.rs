@@ -10,7 +10,7 @@ use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Claimed, Node, Pair, Registration};
 use rendez_core::wake::WakeList;
 
-use super::lane::{Refused, stay_away};
+use super::lane::Refused;
 use super::queueing::{dequeue, may_queue, watch};
 use super::slot::Slot;
 use super::state::{CLOSED, GRANTED, HANDED, PERMIT, State, WATCH_RECV};
@@ -37,17 +37,13 @@ impl<T> Chan<T> {
         }
     }
 
-    /// As [`try_recv`](Self::try_recv), and empty is empty: a value under way is waited for.
+    /// As [`try_recv`](Self::try_recv), and empty is empty, whatever is under way.
     #[inline]
     pub(crate) fn try_recv_surely(&self) -> TryRecv<T> {
-        let mut backoff = None;
-        loop {
-            match self.try_recv() {
-                TryRecv::Empty if self.lane.get().is_some() && self.probe_recv().ready => {
-                    stay_away(&mut backoff);
-                }
-                received => return received,
-            }
+        let unsure = || Some(self.lane.get()?.glance_recv().ready);
+        match self.try_recv() {
+            TryRecv::Empty if unsure() == Some(true) => self.try_recv_locked(),
+            received => received,
         }
     }
 
@@ -81,8 +77,7 @@ impl<T> Chan<T> {
             Ok(state) => state,
             Err(lane) => match lane.recv() {
                 Ok(value) => return TryRecv::Value(value),
-                Err(Refused::Idle) => return TryRecv::Empty,
-                Err(Refused::Stopped) => self.lock_unmirrored(),
+                Err(_) => self.lock_unmirrored(),
             },
         };
         if state.is_plain() {

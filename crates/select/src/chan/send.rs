@@ -11,7 +11,7 @@ use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Node, Pair, PairReserve, Registration};
 
-use super::lane::{Refused, stay_away};
+use super::lane::Refused;
 use super::queueing::{dequeue, may_queue, watch};
 use super::slot::Slot;
 use super::state::{CLOSED, PERMIT, SENT, State, WATCH_SEND};
@@ -36,20 +36,13 @@ impl<T> Chan<T> {
         Ok(())
     }
 
-    /// As [`try_send`](Self::try_send), and full is full: a receive under way is waited for.
+    /// As [`try_send`](Self::try_send), and full is full, whatever is under way.
     #[inline]
-    pub(crate) fn try_send_surely(&self, mut value: T) -> Result<(), TrySend<T>> {
-        let mut backoff = None;
-        loop {
-            match self.try_send(value) {
-                Err(TrySend::Full(back))
-                    if self.lane.get().is_some() && self.probe_send().ready =>
-                {
-                    value = back;
-                    stay_away(&mut backoff);
-                }
-                sent => return sent,
-            }
+    pub(crate) fn try_send_surely(&self, value: T) -> Result<(), TrySend<T>> {
+        let unsure = || Some(self.lane.get()?.glance_send().ready);
+        match self.try_send(value) {
+            Err(TrySend::Full(value)) if unsure() == Some(true) => self.try_send_locked(value),
+            sent => sent,
         }
     }
 
@@ -79,8 +72,7 @@ impl<T> Chan<T> {
             Ok(state) => (state, value),
             Err(lane) => match lane.send(value) {
                 Ok(()) => return Ok(()),
-                Err((Refused::Idle, value)) => return Err(TrySend::Full(value)),
-                Err((Refused::Stopped, value)) => (self.lock_unmirrored(), value),
+                Err((_, value)) => (self.lock_unmirrored(), value),
             },
         };
         let value = if state.is_plain() {
