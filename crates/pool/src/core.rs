@@ -43,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) seen: Arc<Seen>,
     /// Whether its holder is counted as searching.
     pub(crate) searching: bool,
+    /// Whether others lie in its queue that its holder has taken from the shared one.
+    pub(crate) has_brought: bool,
     pub(crate) index: usize,
     tick: u32,
     chain: u32,
@@ -150,6 +152,7 @@ impl Queues {
             local,
             seen,
             searching: false,
+            has_brought: false,
             index,
             tick: 0,
             chain: 0,
@@ -301,11 +304,10 @@ impl Core {
             if let Some(after) = self.after.take() {
                 self.local.push(after);
             }
-            let shared = &queues.shared;
             let task = if self.local.len() < SHORT {
-                take(|| shared.steal_batch_and_pop(&self.local))
+                self.take_batch(queues)
             } else {
-                take(|| shared.steal())
+                take(|| queues.shared.steal())
             };
             if task.is_some() {
                 return task;
@@ -319,9 +321,14 @@ impl Core {
             self.local.push(next);
         }
         self.chain = 0;
-        self.local
-            .pop()
-            .or_else(|| take(|| queues.shared.steal_batch_and_pop(&self.local)))
+        self.local.pop().or_else(|| self.take_batch(queues))
+    }
+
+    /// A goroutine from the shared queue, and others with it to the core's own.
+    fn take_batch(&mut self, queues: &Queues) -> Option<Task> {
+        let task = take(|| queues.shared.steal_batch_and_pop(&self.local));
+        self.has_brought |= task.is_some() && !self.local.is_empty();
+        task
     }
 
     /// A goroutine from another core's queue of at least `min`, or from the shared one: half of
@@ -414,6 +421,7 @@ mod tests {
             core.tick = SHARED_FIRST - 1;
             assert!(core.pop(&queues).is_some());
             assert_eq!(core.local.len() == n_own, alone, "{n_own} of its own");
+            assert_eq!(core.has_brought, !alone, "{n_own} of its own");
         }
     }
 

@@ -22,6 +22,8 @@
 //!   and starts a thread with it. One searcher is enough: see the last point. It may look at the
 //!   word once more before it does, and leaves it if somebody searches by now, or if somebody has
 //!   taken the work.
+//! - Who **takes many** from a queue to its own, without searching, calls it as well: in between
+//!   they lay in none, where whoever went idle did not see them.
 //! - Who **goes idle** first counts its core idle and itself not searching, then a full
 //!   fence, then looks at every queue once more. If there is work, it takes a core again.
 //! - A **searcher that finds work** stops searching before it runs it; if it was the last

@@ -361,6 +361,7 @@ impl Worker {
             search(core, shared)
         })?;
         core.begin_turn();
+        let has_brought = std::mem::take(&mut core.has_brought);
         if std::mem::take(&mut core.searching) {
             drop(guard);
             // It showed no turn meanwhile: the monitor may have let the pool go.
@@ -368,6 +369,9 @@ impl Worker {
             if let Some(core) = shared.sleep.found(|| shared.wants_more()) {
                 shared.start(core, true);
             }
+        } else if has_brought {
+            drop(guard);
+            shared.work_came();
         }
         Some(task)
     }
