@@ -38,7 +38,7 @@ const ENDED: u64 = 1 << 4;
 const RUNNING: u64 = 1 << 5;
 const EPOCH: u64 = 1 << 6;
 
-/// The capacity from which on values pass in batches, so that a lane is worth its stops.
+/// The capacity from which on values pass in batches: looking pays, and so does a lane.
 const LEAST: usize = 2;
 /// With how many values a lane begins to run: they are moved under the lock.
 const MOVED_AT_ONCE: usize = 4;
@@ -91,7 +91,7 @@ impl<T> Chan<T> {
     /// for a batch each side sleeps once for every value anyway, and at capacity 0 a peer
     /// must find somebody queued.
     pub(crate) fn worth_watching(&self) -> bool {
-        self.cap.is_none_or(|cap| cap > 1)
+        self.cap.is_none_or(|cap| cap >= LEAST)
     }
 
     #[inline]

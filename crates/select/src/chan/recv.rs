@@ -40,9 +40,9 @@ impl<T> Chan<T> {
     /// As [`try_recv`](Self::try_recv), and empty is empty, whatever is under way.
     #[inline]
     pub(crate) fn try_recv_surely(&self) -> TryRecv<T> {
-        let unsure = || Some(self.lane.get()?.glance_recv().ready);
+        let unsure = || self.lane.get().is_some_and(|l| l.glance_recv().ready);
         match self.try_recv() {
-            TryRecv::Empty if unsure() == Some(true) => self.try_recv_locked(),
+            TryRecv::Empty if unsure() => self.try_recv_locked(),
             received => received,
         }
     }

@@ -39,9 +39,9 @@ impl<T> Chan<T> {
     /// As [`try_send`](Self::try_send), and full is full, whatever is under way.
     #[inline]
     pub(crate) fn try_send_surely(&self, value: T) -> Result<(), TrySend<T>> {
-        let unsure = || Some(self.lane.get()?.glance_send().ready);
+        let unsure = || self.lane.get().is_some_and(|l| l.glance_send().ready);
         match self.try_send(value) {
-            Err(TrySend::Full(value)) if unsure() == Some(true) => self.try_send_locked(value),
+            Err(TrySend::Full(value)) if unsure() => self.try_send_locked(value),
             sent => sent,
         }
     }
