@@ -18,6 +18,7 @@ use rendez_core::hooks;
 use rendez_core::shim::Arc;
 use rendez_core::shim::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use crate::burst::Part;
 use crate::list::List;
 use crate::live::Account;
 use crate::slot::Slot;
@@ -43,6 +44,8 @@ pub(crate) struct Core {
     pub(crate) seen: Arc<Seen>,
     /// Whether its holder is counted as searching.
     pub(crate) searching: bool,
+    /// What its holder was woken for, until it has found work or none.
+    pub(crate) part: Part,
     /// Whether others lie in its queue that its holder has taken from the shared one.
     pub(crate) has_brought: bool,
     pub(crate) index: usize,
@@ -152,6 +155,7 @@ impl Queues {
             local,
             seen,
             searching: false,
+            part: Part::Any,
             has_brought: false,
             index,
             tick: 0,

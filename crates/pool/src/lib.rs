@@ -23,6 +23,7 @@
 
 mod body;
 mod builder;
+mod burst;
 mod cell;
 mod cells;
 mod cgroup;

@@ -11,6 +11,7 @@ use rendez_core::quiet::{Quiet, drop_quietly};
 use rendez_core::shim::{Arc, Mutex, OnceLock, Weak, multicore, pause};
 use rendez_core::wait;
 
+use crate::burst::{Burst, Part};
 use crate::core::{Core, Queues, RETIRE, SHARE};
 use crate::crew::{Cores, Crew};
 use crate::dump::{Dump, Entry};
@@ -63,6 +64,7 @@ pub(crate) struct Shared {
     // What threads without a core count.
     pub(crate) stats: Stats,
     epoch: Instant,
+    pub(crate) burst: Burst,
     live: Live,
     // At zero once the last goroutine has ended of a pool that was shut or let go.
     drained: Countdown,
@@ -90,6 +92,7 @@ impl Shared {
             glimpses: Glimpses::default(),
             stats: Stats::new(),
             epoch: Instant::now(),
+            burst: Burst::new(),
             live: Live::new(),
             drained: Countdown::new(1, WaitKind::WaitGroup),
             no_thread: OnceLock::new(),
@@ -115,7 +118,25 @@ impl Shared {
     #[inline]
     pub(crate) fn work_came(&self) {
         if let Some(core) = self.sleep.work_came(|| self.is_seen_to()) {
-            self.start(core, true);
+            self.wake(core);
+        }
+    }
+
+    /// Wakes a worker for work that has come, or two if a rest ends.
+    #[cold]
+    fn wake(&self, mut core: Box<Core>) {
+        if worker::is_of(self) {
+            core.part = self.burst.part(|| self.clock());
+            return self.start(core, true);
+        }
+        // Nobody searches either, or there were no core to start.
+        let was_at_rest = !self.is_running();
+        self.start(core, true);
+        if was_at_rest && multicore() && self.burst.begin(self.clock()) {
+            if let Some(mut core) = self.sleep.wake_another() {
+                core.part = Part::Along;
+                self.start(core, true);
+            }
         }
     }
 
@@ -173,6 +194,7 @@ impl Shared {
             // Whoever comes free, or queues more, finds them in the shared queue.
             core.give_away(&self.queues);
             core.searching = false;
+            core.part = Part::Any;
             self.settle(&core);
             let _ = self.sleep.idle(core, searching, || false);
             // Nobody may come free: the monitor tries again.

@@ -21,7 +21,7 @@
 //!   word. If a core is idle and nobody searches, it takes a core, counts it as searching,
 //!   and starts a thread with it. One searcher is enough: see the last point. It may look at the
 //!   word once more before it does, and leaves it if somebody searches by now, or if somebody has
-//!   taken the work.
+//!   taken the work. It may start another thread with one core more, which searches as well.
 //! - Who **takes many** from a queue to its own, without searching, calls it as well: in between
 //!   they lay in none, where whoever went idle did not see them.
 //! - Who **goes idle** first counts its core idle and itself not searching, then a full
@@ -90,8 +90,20 @@ impl<C> Sleep<C> {
 
     #[cold]
     fn wake_one(&self) -> Option<C> {
+        self.wake_if(|n_searchers| n_searchers == 0)
+    }
+
+    /// Gives a core, if one is idle, with which the caller starts a thread that begins as a
+    /// searcher, however many search.
+    #[cold]
+    #[must_use]
+    pub fn wake_another(&self) -> Option<C> {
+        self.wake_if(|_| true)
+    }
+
+    fn wake_if(&self, wakes: impl FnOnce(u64) -> bool) -> Option<C> {
         let mut idle = self.idle.lock();
-        if self.word.load(Ordering::Relaxed) % IDLE != 0 {
+        if !wakes(self.word.load(Ordering::Relaxed) % IDLE) {
             return None;
         }
         let core = idle.pop()?;

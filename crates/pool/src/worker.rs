@@ -331,6 +331,7 @@ impl Worker {
     /// Lets the core go idle. Returns whether it was given back, since there is work.
     fn idle(&self, mut core: Box<Core>) -> bool {
         let shared = &self.shared;
+        shared.burst.found_none(std::mem::take(&mut core.part));
         if core.seen.is_asked(RETIRE) {
             shared.retire(core);
             return false;
@@ -363,10 +364,13 @@ impl Worker {
         core.begin_turn();
         let has_brought = std::mem::take(&mut core.has_brought);
         if std::mem::take(&mut core.searching) {
+            let part = std::mem::take(&mut core.part);
             drop(guard);
+            shared.burst.found(part);
             // It showed no turn meanwhile: the monitor may have let the pool go.
             shared.begin_watch();
-            if let Some(core) = shared.sleep.found(|| shared.wants_more()) {
+            if let Some(mut core) = shared.sleep.found(|| shared.wants_more()) {
+                core.part = shared.burst.part(|| shared.clock());
                 shared.start(core, true);
             }
         } else if has_brought {

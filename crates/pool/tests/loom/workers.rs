@@ -20,6 +20,8 @@ struct Workers {
     running: Option<[AtomicBool; 2]>,
     // Whether who brings work looks once more before it wakes anybody.
     looks_again: bool,
+    // Whether who wakes one wakes another along with it.
+    wakes_two: bool,
 }
 
 impl Workers {
@@ -45,7 +47,11 @@ impl Workers {
     fn push(&self, work: u8) {
         self.queue.lock().push_back(work);
         if let Some(core) = self.sleep.work_came(|| self.is_seen_to()) {
+            let another = self.wakes_two.then(|| self.sleep.wake_another());
             self.run(core, true);
+            if let Some(another) = another.flatten() {
+                self.run(another, true);
+            }
         }
     }
 
@@ -80,6 +86,7 @@ fn workers(cores: Vec<u8>) -> Workers {
         done: AtomicUsize::new(0),
         running: None,
         looks_again: false,
+        wakes_two: false,
     }
 }
 
@@ -121,6 +128,17 @@ fn a_second_look_before_a_wake_misses_no_work() {
     model("sleep: two pushes, two cores, looking again", || {
         let workers = Workers {
             looks_again: true,
+            ..workers(vec![0, 1])
+        };
+        no_work_is_missed(workers, 2)
+    });
+}
+
+#[test]
+fn two_that_are_woken_at_once_miss_no_work() {
+    model("sleep: two pushes, two cores, both woken at once", || {
+        let workers = Workers {
+            wakes_two: true,
             ..workers(vec![0, 1])
         };
         no_work_is_missed(workers, 2)
