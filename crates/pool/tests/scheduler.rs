@@ -169,6 +169,36 @@ fn all_workers_run_again_after_they_have_idled() {
 }
 
 #[test]
+fn bursts_of_different_sizes_after_rests_all_come_to_their_end() {
+    within_a_minute(|| {
+        for n_workers in [1, 2, 4] {
+            let pool = pool(n_workers);
+            for round in 0..400_u32 {
+                // The same size several times, so that what was learned from one holds for the
+                // next, and then another.
+                let size = [2, 1, 3, 2, 8][round as usize / 7 % 5];
+                let burst = pool.go(async move {
+                    let each = |i: u32| {
+                        let end = Instant::now() + Duration::from_micros(30);
+                        while Instant::now() < end {}
+                        i
+                    };
+                    let handles: Vec<_> = (0..size).map(|i| go(async move { each(i) })).collect();
+                    let mut sum = 0;
+                    for handle in handles {
+                        sum += handle.await.unwrap();
+                    }
+                    sum
+                });
+                assert_eq!(burst.join().unwrap(), (0..size).sum());
+                // Long enough that the threads are asleep; nothing depends on it.
+                std::thread::sleep(Duration::from_micros(300));
+            }
+        }
+    });
+}
+
+#[test]
 fn goroutines_in_short_system_calls_all_make_progress() {
     within_a_minute(|| {
         for micros in [10, 100, 1000] {
