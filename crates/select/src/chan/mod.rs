@@ -208,12 +208,23 @@ impl<T> Chan<T> {
     /// ended; which stays so if what then changes is the buffer alone.
     #[inline]
     fn lock_plain(&self, ready: u64) -> Option<WordGuard<'_, State<T>>> {
+        self.lock_for(ready, ready | QUEUED | ENDED)
+    }
+
+    /// As [`lock_plain`](Self::lock_plain), but it may have ended.
+    #[inline]
+    fn lock_unqueued(&self, ready: u64) -> Option<WordGuard<'_, State<T>>> {
+        self.lock_for(ready, ready | QUEUED)
+    }
+
+    /// Locks, if nobody holds the lock and of the flags in `which` those of `flags` are set.
+    #[inline]
+    fn lock_for(&self, flags: u64, which: u64) -> Option<WordGuard<'_, State<T>>> {
         // While a lane runs the word is read by all and changed by nobody.
         if self.cap.is_none_or(|cap| cap < LEAST) {
             self.state.expect_change();
         }
-        self.state
-            .lock_if(|word| word & (ready | QUEUED | ENDED) == ready)
+        self.state.lock_if(|word| word & which == flags)
     }
 
     /// Locks, if nobody holds the lock and nothing has ended.

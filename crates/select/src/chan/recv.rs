@@ -47,14 +47,19 @@ impl<T> Chan<T> {
         }
     }
 
-    /// A value, if nobody else has to do with the channel now.
+    /// A value, if nobody else has to do with the channel now. It may have ended.
     #[inline]
     fn try_recv_plain(&self) -> Option<T> {
-        let mut state = self.lock_plain(RECV_READY)?;
-        // What is ready, with nobody queued, is a value.
+        let mut state = self.lock_unqueued(RECV_READY)?;
+        // What is ready, with nobody queued, is a value or the end.
         let value = state.pop_available()?;
-        let (more, room) = (state.available() > 0, state.has_room());
-        mirror(&mut state, more, room, 0);
+        if state.word() & ENDED == 0 {
+            let (more, room) = (state.available() > 0, state.has_room());
+            mirror(&mut state, more, room, 0);
+        } else {
+            let (more, room) = (state.recv_ready(), state.send_ready());
+            mirror(&mut state, more, room, ENDED);
+        }
         Some(value)
     }
 
@@ -89,10 +94,6 @@ impl<T> Chan<T> {
                 }
                 return TryRecv::Value(value);
             }
-        } else if let Some(value) = state.pop_before_end() {
-            let send = state.send_ready();
-            mirror(&mut state, true, send, ENDED);
-            return TryRecv::Value(value);
         }
         let mut chan = Locked::of(self, state);
         let (state, wakes) = chan.parts();

@@ -219,16 +219,6 @@ impl<T> State<T> {
         self.buf.pop_front()
     }
 
-    /// Takes the front of a channel that has ended, if nobody is queued and it is not the last: so
-    /// nothing ends by it.
-    pub(crate) fn pop_before_end(&mut self) -> Option<T> {
-        let queued = self.sendq.len() | self.recvq.len() | self.watchq.len();
-        if queued != 0 || self.available() < 2 {
-            return None;
-        }
-        self.pop_available()
-    }
-
     /// One value fewer is available.
     #[inline]
     fn uncount(&mut self) {
