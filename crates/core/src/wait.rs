@@ -28,6 +28,7 @@ use crate::wake::Wake;
 
 mod arms;
 mod look;
+mod parting;
 mod task;
 
 pub use arms::{And, Arms, Empty, Only, Order};
@@ -352,6 +353,7 @@ fn sleep<A: Arms + ?Sized>(
             // the offer ends, one way or the other.
             let until = until.filter(|_| !waiter.is_reserved());
             parker.park(until);
+            parting::has_slept();
             if waiter.ready().is_some() {
                 continue;
             }

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use super::{Arms, Deadline, Order};
+use super::{Arms, Deadline, Order, parting};
 use crate::case::Outcome;
 use crate::hooks;
 use crate::shim::{multicore, pause, thread};
@@ -221,10 +221,14 @@ fn epochs<A: Arms + ?Sized>(arms: &A) -> u64 {
 /// pause, and there are none.
 fn doubling<R>(times: u32, mut done: impl FnMut() -> Option<R>) -> Option<R> {
     let times = if multicore() { times } else { 0 };
-    (0..times).find_map(|time| {
+    let found = (0..times).find_map(|time| {
         pause(1 << time);
         done()
-    })
+    });
+    if found.is_some() {
+        parting::met_elsewhere();
+    }
+    found
 }
 
 std::thread_local! {
@@ -234,7 +238,7 @@ std::thread_local! {
 
 /// Whether the thread will give way, once its pauses were in vain.
 fn gives_way() -> bool {
-    WARY_FOR.try_with(Cell::get) == Ok(0) && hooks::may_linger()
+    WARY_FOR.try_with(Cell::get) == Ok(0) && hooks::may_linger() && !parting::is_due()
 }
 
 /// Asks `done` after pauses of one length, about that of a hand-over. A thread that did so in vain
@@ -259,6 +263,7 @@ fn patiently<R>(mut done: impl FnMut() -> Option<R>) -> Option<R> {
         done()
     });
     let next = if found.is_some() {
+        parting::met_elsewhere();
         (patience * 2).min(MOST)
     } else {
         (patience / 2).max(1)
@@ -273,6 +278,7 @@ fn patiently<R>(mut done: impl FnMut() -> Option<R>) -> Option<R> {
 /// If it lets a stranger run instead, for as long as the system gives him, a sleep and its
 /// wake would have been better: a thread to which that happens gives way no more for a while.
 /// It was none if the `arms` have become ready again and again meanwhile: those who ran were peers.
+/// From peers with whom it shares its processor it [parts](parting), now and then.
 fn giving_way<A: Arms + ?Sized, R>(
     arms: &A,
     times: u32,
@@ -286,7 +292,7 @@ fn giving_way<A: Arms + ?Sized, R>(
     /// So many waits give way to nobody then.
     const WARY: u32 = 100;
     let wary = WARY_FOR.try_with(|wary| wary.replace(wary.get().saturating_sub(1)));
-    if wary != Ok(0) || !hooks::may_linger() {
+    if wary != Ok(0) || !hooks::may_linger() || parting::is_due() {
         return None;
     }
     // Looked at again only where it matters: the peers need its line.
@@ -294,12 +300,16 @@ fn giving_way<A: Arms + ?Sized, R>(
     for _ in 0..times {
         thread::yield_now();
         let now = Instant::now();
-        let long = now - before > LONG && epochs(arms).wrapping_sub(seen) < OFTEN;
+        let turn = now - before;
+        let long = turn > LONG && epochs(arms).wrapping_sub(seen) < OFTEN;
         before = now;
         if long {
             let _ = WARY_FOR.try_with(|wary| wary.set(WARY));
         }
         if let Some(done) = done() {
+            if turn > parting::TURN {
+                parting::met_here();
+            }
             return Some(done);
         }
         if long {
