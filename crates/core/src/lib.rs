@@ -11,6 +11,7 @@
 //! Read in this order: [`parker`], [`wake`], [`waiter`], [`queue`], [`case`],
 //! [`wait`], then [`countdown`] as the smallest complete primitive.
 
+pub mod backoff;
 pub mod block_on;
 pub mod case;
 pub mod clock;

@@ -9,15 +9,7 @@
 //! releasing it one store, which carries the new bits.
 //!
 //! **Who waits for it is not recorded**, so there is nobody to be woken, and the release can be
-//! a plain store. Who finds it taken backs off: some rounds of pauses, each twice as long as the
-//! one before; then, the holder having been preempted or the lock being fought for, it sleeps for
-//! moments that grow to a millisecond. So a thread never burns a processor for long, and never
-//! sleeps for ever: each of its sleeps ends by the clock.
-//!
-//! How long the pauses are depends on the [`Company`]. Two who take turns at every operation
-//! spend most of their time on moving cache lines, so where one alone gets more done the other
-//! stays away long; and a pool's worker among workers, whose work the others do as well, sleeps
-//! soon. Where the two wait for one another it comes back as soon as it can.
+//! a plain store. Who finds it taken [backs off](crate::backoff).
 //!
 //! Loom gives up on loops that wait, so that the models of what is built on this lock pass
 //! through a lock of loom's first and find the bit free; the bit has a model of its own, over
@@ -29,11 +21,10 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
 
-use crate::hooks;
+use crate::backoff::{Backoff, Company};
 use crate::shim::atomic::{AtomicU64, Ordering};
-use crate::shim::{UnsafeCell, fetch_to_change, multicore, pause, thread};
+use crate::shim::{UnsafeCell, fetch_to_change};
 
 const LOCKED: u64 = 1;
 
@@ -229,84 +220,5 @@ impl<T> Drop for WordGuard<'_, T> {
 impl<T> fmt::Debug for WordGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WordGuard").finish_non_exhaustive()
-    }
-}
-
-/// Who else takes a lock, and so how long the loser stays away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Company {
-    /// Whoever holds it will wait for the loser, or does not come again soon: a moment too
-    /// long is lost to both.
-    Passing,
-    /// Whoever holds it comes again at once: the longer it is left alone the more it gets
-    /// done.
-    Busy,
-    /// Other workers of a pool, who do meanwhile what the loser would have done.
-    Workers,
-    /// Of a word that is changed by one comparison: whoever was faster is done already.
-    Rivals,
-}
-
-impl Company {
-    /// What is to be expected where nothing else is known.
-    fn by_thread() -> Self {
-        if hooks::has_scheduler() {
-            Self::Workers
-        } else {
-            Self::Passing
-        }
-    }
-}
-
-/// Longer and longer waits for somebody who is a few instructions from done.
-#[derive(Debug)]
-pub struct Backoff {
-    /// So many rounds of pauses are left.
-    rounds: u32,
-    /// How many pauses the next one has; each has twice as many as the one before.
-    pauses: u32,
-    /// Then it gives way so many times.
-    yields: u32,
-    /// Then it sleeps for so many microseconds, to which the system adds some of its own.
-    sleep: u64,
-}
-
-impl Backoff {
-    /// None yet.
-    #[must_use]
-    pub fn among(company: Company) -> Self {
-        let (rounds, pauses, yields) = if multicore() {
-            match company {
-                Company::Passing => (8, 1, 0),
-                Company::Busy => (3, 16, 0),
-                Company::Workers => (2, 4, 0),
-                Company::Rivals => (3, 4, 16),
-            }
-        } else {
-            (0, 0, 16)
-        };
-        Self {
-            rounds,
-            pauses,
-            yields,
-            sleep: 1,
-        }
-    }
-
-    /// One more.
-    pub fn pause(&mut self) {
-        /// The longest sleep, in microseconds.
-        const LONGEST: u64 = 1000;
-        if self.rounds > 0 {
-            self.rounds -= 1;
-            pause(self.pauses);
-            self.pauses *= 2;
-        } else if self.yields > 0 {
-            self.yields -= 1;
-            thread::yield_now();
-        } else {
-            thread::sleep(Duration::from_micros(self.sleep));
-            self.sleep = (self.sleep * 2).min(LONGEST);
-        }
     }
 }

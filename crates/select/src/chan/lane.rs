@@ -36,7 +36,7 @@ use std::fmt;
 use std::mem::MaybeUninit;
 
 use crossbeam_utils::CachePadded;
-use rendez_core::lock::{Backoff, Company};
+use rendez_core::backoff::{Backoff, Company};
 use rendez_core::shim::UnsafeCell;
 use rendez_core::shim::atomic::{AtomicU64, Ordering};
 

@@ -18,9 +18,10 @@ pub(crate) mod state;
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 
+use rendez_core::backoff::Company;
 use rendez_core::case::Probe;
 use rendez_core::hooks;
-use rendez_core::lock::{Company, WordGuard, WordLock};
+use rendez_core::lock::{WordGuard, WordLock};
 use rendez_core::shim::OnceLock;
 use rendez_core::shim::atomic::{AtomicU32, AtomicUsize, Ordering};
 use rendez_core::wake::WakeList;
@@ -37,6 +38,8 @@ const QUEUED: u64 = 1 << 3;
 const ENDED: u64 = 1 << 4;
 const RUNNING: u64 = 1 << 5;
 const EPOCH: u64 = 1 << 6;
+/// Changes each time the epoch has grown by 64.
+const AGE: u64 = EPOCH << 6;
 
 /// The capacity from which on values pass in batches: looking pays, and so does a lane.
 const LEAST: usize = 2;
@@ -49,7 +52,7 @@ const MOVED: usize = 64;
 // In this order: the word, and what every operation needs, come first.
 #[repr(C)]
 pub(crate) struct Chan<T> {
-    /// Once two have fought for the lock: see the lane's file.
+    /// Once two have fought for the lock, or many values have passed: see the lane's file.
     lane: OnceLock<Box<Lane<T>>>,
     // Guards everything a value passes through. No other lock is taken under it. Its word:
     //
@@ -164,6 +167,15 @@ impl<T> Chan<T> {
         Err(lane)
     }
 
+    /// Lets the lane run, if it can, though nobody has fought for the lock: its ends take less.
+    #[cold]
+    #[inline(never)]
+    fn run_lane_alone(&self, mut state: WordGuard<'_, State<T>>) {
+        if let Some(lane) = self.lay_lane(LEAST).filter(|_| state.suits_lane(MOVED)) {
+            run(lane, &mut state);
+        }
+    }
+
     /// The lane, made if it was not, unless the capacity is less than `least`, or it took more
     /// memory than a ring may keep.
     fn lay_lane(&self, least: usize) -> Option<&Lane<T>> {
@@ -182,16 +194,16 @@ impl<T> Chan<T> {
         drop(locked);
     }
 
-    /// Asked by who has found the lock taken. Among workers alone the others go on meanwhile; a
-    /// thread at the other end waits for what a worker that slept would do. Where values pass
-    /// in batches, who is left alone gets more done.
+    /// Asked by who has found the lock taken. Among workers alone the others go on meanwhile, and
+    /// with room for ever they go on for long; a thread at the other end waits for what a worker that
+    /// slept would do. Where values pass in batches, who is left alone gets more done.
     #[cold]
     fn company(&self) -> Company {
         /// A batch or two of a thread's, in which it loses the lock at least once.
         const MIXED: u32 = 64;
         if hooks::has_scheduler() {
             let Some(left) = self.n_mixed.load(Ordering::Relaxed).checked_sub(1) else {
-                return Company::Workers;
+                return self.cap.map_or(Company::Apart, |_| Company::Workers);
             };
             self.n_mixed.store(left, Ordering::Relaxed);
         } else {
@@ -221,7 +233,7 @@ impl<T> Chan<T> {
     #[inline]
     fn lock_for(&self, flags: u64, which: u64) -> Option<WordGuard<'_, State<T>>> {
         // While a lane runs the word is read by all and changed by nobody.
-        if self.cap.is_none_or(|cap| cap < LEAST) {
+        if self.lane.get().is_none() {
             self.state.expect_change();
         }
         self.state.lock_if(|word| word & which == flags)
@@ -436,4 +448,37 @@ fn mirror<T>(guard: &mut WordGuard<'_, State<T>>, recv: bool, send: bool, rest: 
     let risen = flags & !before != 0;
     let epoch = (before & !(EPOCH - 1)) + u64::from(risen) * EPOCH;
     guard.set_word(epoch | rest | flags);
+}
+
+#[cfg(all(test, not(rendez_loom)))]
+mod tests {
+    use crate::{bounded, unbounded};
+
+    /// Whether values pass by a lane after so many of them, sent and received by one thread.
+    fn runs_after(values: usize, cap: usize) -> bool {
+        let (tx, rx) = bounded(cap);
+        for i in 0..values {
+            tx.send(i).unwrap();
+            assert_eq!(rx.recv(), Ok(i));
+        }
+        assert!(tx.is_empty() && !tx.is_full());
+        tx.chan.is_running()
+    }
+
+    #[test]
+    fn a_lane_begins_where_many_values_have_passed_and_batches_fit() {
+        let laned = cfg!(rendez_lanes);
+        assert_eq!(runs_after(10, 2), laned);
+        assert_eq!(runs_after(100, 1), laned);
+        assert!(runs_after(100, 2));
+        assert!(runs_after(100, 100));
+        // Its memory would be more than a channel may keep.
+        assert!(!runs_after(100, 1_000_000));
+        let (tx, rx) = unbounded();
+        for i in 0..100 {
+            tx.send(i).unwrap();
+            assert_eq!(rx.recv(), Ok(i));
+        }
+        assert!(!tx.chan.is_running());
+    }
 }

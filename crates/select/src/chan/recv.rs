@@ -31,9 +31,15 @@ pub(crate) enum TryRecv<T> {
 impl<T> Chan<T> {
     #[inline]
     pub(crate) fn try_recv(&self) -> TryRecv<T> {
+        match self.lane.get().map(|lane| lane.recv()) {
+            Some(Ok(value)) => return TryRecv::Value(value),
+            Some(Err(Refused::Idle)) => return TryRecv::Empty,
+            Some(Err(Refused::Stopped)) | None => {}
+        }
         match self.try_recv_plain() {
             Some(value) => TryRecv::Value(value),
-            None => self.try_recv_laned(),
+            None if self.probe_recv().ready => self.try_recv_locked(),
+            None => TryRecv::Empty,
         }
     }
 
@@ -61,17 +67,6 @@ impl<T> Chan<T> {
             mirror(&mut state, more, room, ENDED);
         }
         Some(value)
-    }
-
-    /// As [`try_recv`](Self::try_recv), by the lane if there is one.
-    #[inline]
-    fn try_recv_laned(&self) -> TryRecv<T> {
-        match self.lane.get().map(|lane| lane.recv()) {
-            Some(Ok(value)) => TryRecv::Value(value),
-            Some(Err(Refused::Idle)) => TryRecv::Empty,
-            Some(Err(Refused::Stopped)) | None if self.probe_recv().ready => self.try_recv_locked(),
-            Some(Err(Refused::Stopped)) | None => TryRecv::Empty,
-        }
     }
 
     /// As [`try_recv`](Self::try_recv), with others in the queues, about to unlock, or at

@@ -15,7 +15,7 @@ use super::lane::Refused;
 use super::queueing::{dequeue, may_queue, watch};
 use super::slot::Slot;
 use super::state::{CLOSED, PERMIT, SENT, State, WATCH_SEND};
-use super::{Chan, Locked, QUEUED, SEND_READY, mirror};
+use super::{AGE, Chan, Locked, QUEUED, SEND_READY, mirror};
 use crate::error::SendError;
 
 /// Why a send that does not wait did not happen.
@@ -27,12 +27,27 @@ pub(crate) enum TrySend<T> {
 impl<T> Chan<T> {
     #[inline]
     pub(crate) fn try_send(&self, value: T) -> Result<(), TrySend<T>> {
+        let value = match self.lane.get() {
+            None => value,
+            Some(lane) => match lane.send(value) {
+                Ok(()) => return Ok(()),
+                Err((Refused::Idle, value)) => return Err(TrySend::Full(value)),
+                Err((Refused::Stopped, value)) => value,
+            },
+        };
         let Some(mut state) = self.lock_plain(SEND_READY) else {
-            return self.try_send_laned(value);
+            return if self.probe_send().ready {
+                self.try_send_locked(value)
+            } else {
+                Err(TrySend::Full(value))
+            };
         };
         state.put(value);
-        let room = state.has_room();
+        let (room, before) = (state.has_room(), state.word());
         mirror(&mut state, true, room, 0);
+        if (state.word() ^ before) & AGE != 0 {
+            self.run_lane_alone(state);
+        }
         Ok(())
     }
 
@@ -43,24 +58,6 @@ impl<T> Chan<T> {
         match self.try_send(value) {
             Err(TrySend::Full(value)) if unsure() => self.try_send_locked(value),
             sent => sent,
-        }
-    }
-
-    /// As [`try_send`](Self::try_send), by the lane if there is one.
-    #[inline]
-    fn try_send_laned(&self, value: T) -> Result<(), TrySend<T>> {
-        let value = match self.lane.get() {
-            None => value,
-            Some(lane) => match lane.send(value) {
-                Ok(()) => return Ok(()),
-                Err((Refused::Idle, value)) => return Err(TrySend::Full(value)),
-                Err((Refused::Stopped, value)) => value,
-            },
-        };
-        if self.probe_send().ready {
-            self.try_send_locked(value)
-        } else {
-            Err(TrySend::Full(value))
         }
     }
 
