@@ -20,6 +20,8 @@ use rendez_core::shim::thread;
 
 /// How many bytes a ring keeps however empty it is.
 pub(super) const KEPT: usize = 64 * 1024;
+/// A ring of which less than one part in so many is used gives memory back.
+const SPARSE: usize = 16;
 /// The first size.
 const FIRST: usize = 4;
 
@@ -103,7 +105,7 @@ impl<T> Ring<T> {
         // SAFETY: the slot at `head` holds a value, which is in the ring no more.
         let value = unsafe { self.slot(self.head).read() };
         self.head = self.head.wrapping_add(1);
-        if self.len() < self.size / 4 && self.size > KEPT / size_of::<T>().max(1) {
+        if self.len() < self.size / SPARSE && self.size > KEPT / size_of::<T>().max(1) {
             self.give_room_back();
         }
         Some(value)
@@ -112,7 +114,7 @@ impl<T> Ring<T> {
     /// All of them, taken away from here.
     pub(crate) fn take(&mut self) -> Self {
         if !self.boxed && !self.is_empty() {
-            self.resize(self.size);
+            self.move_into_box(self.size);
         }
         std::mem::replace(self, Self::new())
     }
@@ -128,22 +130,25 @@ impl<T> Ring<T> {
                 .expect("a channel's size")
                 .max(FIRST)
         };
-        self.resize(size);
+        self.extend(size);
     }
 
-    /// After a burst: halves the memory. It is three quarters empty, so what is moved has
-    /// been paid for by as many receives.
+    /// After a burst: moves what is left to less memory. That has been paid for by many times as
+    /// many receives, and the old memory is free as a whole: an allocator that was asked for so
+    /// much has it at hand then for the next burst, where it would take a part of it back to the
+    /// system, and have it cleared anew.
     #[cold]
     #[inline(never)]
     fn give_room_back(&mut self) {
         if size_of::<T>() != 0 {
-            self.resize(self.size / 2);
+            let kept = KEPT / size_of::<T>();
+            self.move_into_box((2 * self.len()).max(kept).next_power_of_two());
         }
     }
 
-    /// Makes it `size` slots, for which the values are not too many. The memory is extended or
-    /// cut in place where the allocator can, and only those values move that must.
-    fn resize(&mut self, size: usize) {
+    /// Makes it `size` slots, more than it has. The memory is extended in place where the
+    /// allocator can, and only those values move that must.
+    fn extend(&mut self, size: usize) {
         if !self.boxed {
             return self.move_into_box(size);
         }
@@ -152,37 +157,24 @@ impl<T> Ring<T> {
         // SAFETY: made here as a box of so many slots. Should the memory not be had, it still
         // is one, which `self` owns.
         let mut slots = ManuallyDrop::new(unsafe { self.as_box() }.into_vec());
-        if size > old {
-            slots.reserve_exact(size - old);
-            let start = slots.as_mut_ptr();
-            // The values at the start go on behind those at the end.
-            let wrapped = (first + len).saturating_sub(old);
-            // SAFETY: there is memory for `size` slots, of which those from `old` on, as many
-            // and more, hold no values.
-            unsafe {
-                start.add(old).copy_from_nonoverlapping(start, wrapped);
-                slots.set_len(size);
-            }
-        } else {
-            // What lies in the half that is cut off goes to the same place in the other, where
-            // nothing lies: there are fewer than half as many values.
-            let (from, to) = (first.max(size), (first + len).min(old));
-            let start = slots.as_mut_ptr();
-            // SAFETY: both runs are slots of the memory, `size` apart and no longer than that.
-            unsafe {
-                let target = start.add(from - size);
-                target.copy_from_nonoverlapping(start.add(from), to.saturating_sub(from));
-            }
-            slots.truncate(size);
+        slots.reserve_exact(size - old);
+        let start = slots.as_mut_ptr();
+        // The values at the start go on behind those at the end.
+        let wrapped = (first + len).saturating_sub(old);
+        // SAFETY: there is memory for `size` slots, of which those from `old` on, as many
+        // and more, hold no values.
+        unsafe {
+            start.add(old).copy_from_nonoverlapping(start, wrapped);
+            slots.set_len(size);
         }
         let slots = ManuallyDrop::into_inner(slots).into_boxed_slice();
         self.slots = NonNull::from(Box::leak(slots)).cast();
         self.size = size;
-        self.head = first & (size - 1);
-        self.tail = self.head + len;
+        self.head = first;
+        self.tail = first + len;
     }
 
-    /// Moves the values from another's slots to `size` of its own.
+    /// Moves the values to `size` slots of its own, for which they are not too many.
     fn move_into_box(&mut self, size: usize) {
         let len = self.len();
         let slots = Box::<[T]>::new_uninit_slice(size);
@@ -202,6 +194,7 @@ impl<T> Ring<T> {
                 .add(before_end)
                 .copy_from_nonoverlapping(old, len - before_end);
         }
+        self.free();
         (self.head, self.tail) = (0, len);
         (self.size, self.slots, self.boxed) = (size, slots, true);
     }
@@ -285,7 +278,7 @@ mod tests {
                 assert_eq!(ring.len(), deque.len());
                 assert_eq!(ring.is_empty(), deque.is_empty());
                 let kept = ring.size * size_of::<(u64, Rc<()>)>();
-                assert!(kept <= KEPT || ring.size <= 4 * (ring.len() + 1));
+                assert!(kept <= KEPT || ring.size <= SPARSE * (ring.len() + 1));
             }
         }
         let mut rest = ring.take();
