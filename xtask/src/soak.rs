@@ -194,8 +194,14 @@ fn supervise(
     seconds: u64,
     package: &Package,
 ) -> Result<String, Failure> {
-    let log = root().join(format!("target/soak/{}.log", name.replace(' ', "-")));
-    let file = || File::create(&log).map_err(|e| failed(format!("cannot write {log:?}: {e}")));
+    let folder = root().join("target/soak");
+    let log = folder.join(format!("{}.log", name.replace(' ', "-")));
+    // Where programs are built elsewhere, nobody else has made it.
+    let file = || {
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| File::create(&log))
+            .map_err(|e| failed(format!("cannot write {log:?}: {e}")))
+    };
     let file = file()?;
     let other = file.try_clone().map_err(|e| failed(e.to_string()))?;
     let mut child = Command::new(program)
