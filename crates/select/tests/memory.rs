@@ -84,6 +84,16 @@ fn a_channel_is_one_allocation_with_its_first_slots() {
         let made = MINE.get().1 - before;
         assert_eq!(made, allocations, "capacity {cap}, {n} values");
     }
+    // One that has passed many values, one at a time, keeps no room for all it could hold.
+    let (tx, rx) = bounded::<[u64; 64]>(100);
+    let before = MINE.get().0;
+    for _ in 0..1000 {
+        tx.send([0; 64]).unwrap();
+        rx.recv().unwrap();
+    }
+    let grown = MINE.get().0 - before;
+    assert!(grown <= 4096, "{grown} bytes");
+    drop((tx, rx));
     // As those are whose values are large, unlike those whose values are nothing.
     for _ in 0..2 {
         let (tx, rx) = bounded::<[u64; 9]>(1);

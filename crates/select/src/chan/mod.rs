@@ -46,6 +46,10 @@ const LEAST: usize = 2;
 /// How many bytes a lane may take that nobody fights for: a program may have very many
 /// channels through which a value passes now and then.
 const SMALL: usize = 4096;
+/// As many sends and receives by a lane pay for its run and its stop.
+const PAYS: u64 = 32;
+/// Whether one that was stopped before that rests. Not in tests of lanes, whose runs are short.
+const RESTS: bool = !cfg!(any(rendez_lanes, rendez_loom));
 /// With how many values a lane begins to run: they are moved under the lock.
 const MOVED_AT_ONCE: usize = 4;
 /// For somebody who has found the lock taken, and has waited longer than that takes.
@@ -146,6 +150,7 @@ impl<T> Chan<T> {
     fn stop_lane_slow(&self, state: &mut WordGuard<'_, State<T>>) {
         if let Some(lane) = self.lane.get() {
             let times = lane.stop();
+            state.lane_rests = RESTS && times < PAYS;
             let epoch = (state.word() / EPOCH).wrapping_add(times);
             state.move_from(lane);
             state.set_word(epoch.wrapping_mul(EPOCH));
@@ -260,7 +265,7 @@ impl<T> Chan<T> {
         let queued = (state.sendq.len() | state.recvq.len()) != 0;
         if !queued {
             if let Some(lane) = self.lane.get() {
-                if state.suits_lane(MOVED_AT_ONCE) {
+                if !state.lane_rests && state.suits_lane(MOVED_AT_ONCE) {
                     return run(lane, guard);
                 }
             }
@@ -486,5 +491,24 @@ mod tests {
             assert_eq!(rx.recv(), Ok(i));
         }
         assert!(!tx.chan.is_running());
+    }
+    #[test]
+    #[cfg(not(rendez_lanes))]
+    fn a_lane_that_is_stopped_again_and_again_rests() {
+        let (tx, rx) = bounded(100);
+        for _ in 0..3 {
+            for i in 0..200 {
+                tx.send(i).unwrap();
+                assert_eq!(rx.recv(), Ok(i));
+            }
+            assert!(tx.chan.is_running());
+            assert_eq!(rx.drain().count(), 0);
+            assert!(tx.chan.is_running(), "many had passed");
+            for i in 0..4 {
+                tx.send(i).unwrap();
+                assert_eq!(rx.drain().count(), 1);
+            }
+            assert!(!tx.chan.is_running());
+        }
     }
 }

@@ -73,6 +73,8 @@ pub(crate) struct State<T> {
     pub(crate) closeq: Queue,
     // Of `CLOSED_BY_CALL`, `NO_SENDERS` and `NO_RECEIVERS`.
     ends: u8,
+    /// Whether the lane is not to go on at once, since its last run was too short.
+    pub(super) lane_rests: bool,
 }
 
 /// It was closed by a call.
@@ -98,6 +100,7 @@ impl<T> State<T> {
             watchq: Queue::new(),
             closeq: Queue::new(),
             ends: 0,
+            lane_rests: false,
         }
     }
 
