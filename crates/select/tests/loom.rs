@@ -355,8 +355,9 @@ fn a_look_held_by_an_offer_that_falls_through_looks_again() {
         || {
             let (offer_tx, offer_rx) = bounded::<u8>(0);
             let (tx, rx) = bounded(1);
+            let before = Case::probe(&offer_rx).epoch;
             let looker = thread::spawn(move || {
-                if Case::probe(&offer_rx).epoch == 0 {
+                if Case::probe(&offer_rx).epoch == before {
                     return; // The offer has not been made.
                 }
                 // From here on either the offer stands, or the other arm is ready.

@@ -82,7 +82,9 @@ pub(crate) struct Chan<T> {
 impl<T> Chan<T> {
     fn new(cap: Option<usize>, buf: Ring<T>) -> Self {
         let state = State::new(cap, buf);
-        let word = if state.send_ready() { SEND_READY } else { 0 };
+        // Of an odd epoch: where a channel is filled and emptied in turn, its ends become ready in
+        // turn, and each 64th rise is one that a send makes, which looks for it.
+        let word = EPOCH | if state.send_ready() { SEND_READY } else { 0 };
         Self {
             lane: OnceLock::new(),
             state: WordLock::new(word, state),
@@ -492,6 +494,19 @@ mod tests {
         }
         assert!(!tx.chan.is_running());
     }
+
+    #[test]
+    fn a_lane_begins_where_batches_pass() {
+        for cap in [2, 3, 100] {
+            let (tx, rx) = bounded(cap);
+            for _ in 0..40 {
+                (0..cap).for_each(|i| tx.send(i).unwrap());
+                (0..cap).for_each(|i| assert_eq!(rx.recv(), Ok(i)));
+            }
+            assert!(tx.chan.is_running(), "{cap}");
+        }
+    }
+
     #[test]
     #[cfg(not(rendez_lanes))]
     fn a_lane_that_is_stopped_again_and_again_rests() {
