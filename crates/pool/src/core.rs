@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 use rendez_core::hooks;
-use rendez_core::shim::Arc;
 use rendez_core::shim::atomic::{AtomicU32, AtomicU64, Ordering};
+use rendez_core::shim::{Arc, pause};
 
+use crate::apart::Apart;
 use crate::burst::Part;
 use crate::list::List;
 use crate::live::Account;
@@ -55,6 +56,8 @@ pub(crate) struct Core {
     until_sample: u32,
     // When its holder last found work elsewhere, and the turn it was at.
     found: Option<(Instant, u64)>,
+    /// Whether its holder leaves the others alone.
+    pub(crate) apart: Apart,
     // The goroutine to run at once. Empty while any runs, so that nobody need take it.
     after: Option<Task>,
 }
@@ -92,6 +95,22 @@ impl Seen {
     fn comes_back(&self) -> bool {
         self.running()
             .is_some_and(|turn| turn != self.stuck.load(Ordering::Relaxed))
+    }
+
+    /// Whether its holder comes to its next turn while it is looked at for a moment.
+    fn moves(&self) -> bool {
+        const MOMENT: Duration = Duration::from_micros(5);
+        let Some(turn) = self.running() else {
+            return false;
+        };
+        let start = Instant::now();
+        while self.running() == Some(turn) {
+            if start.elapsed() > MOMENT {
+                return false;
+            }
+            pause(4);
+        }
+        true
     }
 
     pub(crate) fn ask(&self, what: u32) {
@@ -163,6 +182,7 @@ impl Queues {
             turn: 0,
             until_sample: 0,
             found: None,
+            apart: Apart::new(),
             after: None,
         })
     }
@@ -217,6 +237,26 @@ impl Queues {
         self.cores.iter().any(|core| core.comes_back())
     }
 
+    /// How many turns there have been.
+    pub(crate) fn n_turns(&self) -> u64 {
+        let turns = self.cores.iter();
+        turns.map(|c| c.turn.load(Ordering::Relaxed) / 2).sum()
+    }
+
+    /// Whether there is much to take, or something that is nobody's.
+    pub(crate) fn has_much(&self) -> bool {
+        /// More than this is much.
+        const FEW: usize = 64;
+        self.has_shared() || self.cores.iter().any(|core| core.stealer.len() > FEW)
+    }
+
+    /// Whether there is more than the holders of cores do by themselves soon: much, or anything
+    /// in the queue of one who does not come to his next turn.
+    pub(crate) fn needs_more(&self) -> bool {
+        let waits = |core: &Arc<Seen>| !core.stealer.is_empty() && !core.moves();
+        self.has_much() || self.cores.iter().any(waits)
+    }
+
     /// Whether there is anything to take.
     pub(crate) fn has_work(&self) -> bool {
         self.has_shared() || self.cores.iter().any(|core| !core.stealer.is_empty())
@@ -245,7 +285,7 @@ impl Core {
     }
 
     /// How long each goroutine took that ran here since work was last found elsewhere.
-    pub(crate) fn pace(&mut self, now: Instant) -> Option<Duration> {
+    pub(crate) fn take_pace(&mut self, now: Instant) -> Option<Duration> {
         let (at, turn) = self.found.take()?;
         let n = u32::try_from((self.turn - turn) / 2).ok()?;
         now.saturating_duration_since(at).checked_div(n)

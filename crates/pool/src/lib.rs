@@ -21,6 +21,7 @@
 //! handles. Differences from Go: a goroutine has a handle, a panic does not end the
 //! program, and a future costs no stack.
 
+mod apart;
 mod body;
 mod builder;
 mod burst;

@@ -11,6 +11,7 @@ use rendez_core::quiet::{Quiet, drop_quietly};
 use rendez_core::shim::{Arc, Mutex, OnceLock, Weak, multicore, pause};
 use rendez_core::wait;
 
+use crate::apart::Away;
 use crate::burst::{Burst, Part};
 use crate::core::{Core, Queues, RETIRE, SHARE};
 use crate::crew::{Cores, Crew};
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) stats: Stats,
     epoch: Instant,
     pub(crate) burst: Burst,
+    pub(crate) away: Away,
     live: Live,
     // At zero once the last goroutine has ended of a pool that was shut or let go.
     drained: Countdown,
@@ -93,6 +95,7 @@ impl Shared {
             stats: Stats::new(),
             epoch: Instant::now(),
             burst: Burst::new(),
+            away: Away::new(),
             live: Live::new(),
             drained: Countdown::new(1, WaitKind::WaitGroup),
             no_thread: OnceLock::new(),

@@ -395,15 +395,18 @@ fn search(core: &mut Core, shared: &Shared) -> Option<Task> {
     const SHORTEST: usize = 8;
     const SHORT: usize = 128;
     let was_woken = core.searching;
+    let mut start = Instant::now();
+    let pace = core.take_pace(start);
+    if !was_woken && multicore() && goes_away(core, shared, start, pace) {
+        stay_away(core, shared);
+        start = Instant::now();
+    }
     core.searching = was_woken || shared.sleep.begin_search(shared.crew.n_workers());
     if !core.searching {
         return None;
     }
     let courteous = !was_woken && multicore();
-    let start = Instant::now();
-    let pace = core
-        .pace(start)
-        .map_or(LITTLE, |pace| pace.max(Duration::from_nanos(1)));
+    let pace = pace.map_or(LITTLE, |pace| pace.max(Duration::from_nanos(1)));
     let n_little = LITTLE.as_nanos() / pace.as_nanos();
     let short = usize::try_from(n_little).map_or(SHORT, |n| n.clamp(SHORTEST, SHORT));
     // The shared queue was empty a moment ago. Who looks again at once takes what is queued there
@@ -434,6 +437,44 @@ fn search(core: &mut Core, shared: &Shared) -> Option<Task> {
             return None;
         }
     }
+}
+
+/// Whether a worker that has run out of work leaves what others have to them: see
+/// [`apart`](crate::apart).
+fn goes_away(core: &mut Core, shared: &Shared, now: Instant, pace: Option<Duration>) -> bool {
+    let queues = &shared.queues;
+    core.apart.goes(
+        &shared.away,
+        now,
+        pace,
+        shared.away.n_present(shared.crew.n_workers()),
+        || queues.n_turns(),
+        || queues.has_much(),
+    )
+}
+
+/// Takes naps until somebody needs this worker, or it is time to come back.
+#[cold]
+fn stay_away(core: &mut Core, shared: &Shared) {
+    /// Of each worker that is away, so that together they do not wake more often.
+    const NAP: Duration = Duration::from_micros(100);
+    let away = &shared.away;
+    let n_workers = shared.crew.n_workers();
+    away.stay(n_workers, |n_away| {
+        let nap = NAP * u32::try_from(n_away).unwrap_or(u32::MAX).min(32);
+        let mut before = shared.queues.n_turns();
+        loop {
+            thread::sleep(nap);
+            let n = shared.queues.n_turns();
+            let is_needed = n == before || core.seen.is_asked(RETIRE) || shared.queues.needs_more();
+            let n_present = away.n_present(n_workers);
+            if is_needed || !core.apart.naps_on(away, Instant::now(), n, n_present) {
+                return;
+            }
+            before = n;
+        }
+    });
+    core.apart.is_back(away, Instant::now());
 }
 
 /// On one processor nobody brings work while this thread searches. So it lets the other threads
