@@ -135,9 +135,20 @@ impl Seen {
         self.stealer.len() + usize::from(self.next.is_some())
     }
 
-    /// Takes the goroutine that was to run next.
-    pub(crate) fn take_next(&self) -> Option<Task> {
-        self.next.take()
+    /// Moves to the shared queue of `queues` what waits for this core's holder, who does not come
+    /// back: up to `most` goroutines. Returns whether there was any: the caller then says that
+    /// work has come.
+    pub(crate) fn relieve(&self, queues: &Queues, most: usize) -> bool {
+        let next = self.next.take();
+        // What its holder pushes meanwhile is behind these.
+        let n = self.stealer.len().min(most);
+        let others = (0..n).map_while(|_| take(|| self.stealer.steal()));
+        let mut any = false;
+        for task in next.into_iter().chain(others) {
+            queues.push(task);
+            any = true;
+        }
+        any
     }
 }
 
@@ -453,6 +464,20 @@ mod tests {
         }
         end.store(true, Ordering::Relaxed);
         looking.join().expect("it never looked empty");
+    }
+
+    #[test]
+    fn what_waits_for_one_who_does_not_come_back_is_for_whoever_comes() {
+        let queues = Queues::new();
+        let (mut stuck, other) = (queues.add_core(), queues.add_core());
+        (0..10).for_each(|_| stuck.push_back(task()));
+        assert!(!stuck.push_next(task()));
+        assert!(stuck.seen.relieve(&queues, 6));
+        assert_eq!((queues.shared.len(), stuck.local.len()), (7, 4));
+        assert!(stuck.seen.relieve(&queues, 6));
+        assert_eq!((queues.shared.len(), stuck.local.len()), (11, 0));
+        assert!(!stuck.seen.relieve(&queues, 6));
+        assert!(!other.has_work());
     }
 
     #[test]

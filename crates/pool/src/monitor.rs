@@ -4,7 +4,8 @@
 //! Every few milliseconds it looks at each pool that runs anything. A worker that was in the
 //! same turn at the last look is **stuck**: in a file read, foreign code, a long loop.
 //!
-//! - The goroutine in its next slot, which no thief can reach, goes to the shared queue.
+//! - What waits for it goes to the shared queue: the goroutine in its next slot, which no thief can
+//!   reach, and those in its queue, which a worker that never runs out of work would not look at.
 //! - If work lies anywhere and no core is idle, another core is put into service in its
 //!   place (see [`crew`](crate::crew)).
 //! - Pools whose shared queue is not empty are asked to look at it soon.
@@ -35,6 +36,8 @@ use crate::{cells, os};
 /// How long between two looks. Stuck is who is seen twice in one turn: after at most two
 /// periods.
 const PERIOD: Duration = Duration::from_millis(4);
+/// How many goroutines behind one that is stuck are moved at a look; thieves see to longer queues.
+const BATCH: usize = 256;
 /// After how many looks at an idle pool it is let go.
 const PATIENCE: u32 = 25;
 /// How many times an idle program is looked at, so long apart, after somebody has called.
@@ -221,8 +224,7 @@ impl Watched {
         let Some(core) = pool.queues.cores.get(i) else {
             return;
         };
-        if let Some(next) = core.take_next() {
-            pool.queues.push(next);
+        if core.relieve(&pool.queues, BATCH) {
             pool.work_came();
         }
         if core.is_asked(RETIRE) || !pool.queues.has_work() {

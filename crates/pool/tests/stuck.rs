@@ -134,6 +134,45 @@ fn what_a_stuck_goroutine_has_started_runs() {
     });
 }
 
+/// How long a goroutine lies behind a long turn while the other worker never runs out of work, and so
+/// never looks into others' queues. Prints what was measured, and allows ten times 10 ms.
+#[test]
+fn what_lies_behind_a_long_turn_among_goroutines_that_talk_runs_soon() {
+    within_a_minute(|| {
+        let pool = pool(2);
+        let (_end, flag) = End::new();
+        let (tx, rx) = bounded(0);
+        for _ in 0..4 {
+            let (tx, rx, flag) = (tx.clone(), rx.clone(), Arc::clone(&flag));
+            drop(pool.go(async move {
+                while !flag.load(Ordering::Relaxed) && tx.send_async(()).await.is_ok() {}
+            }));
+            drop(pool.go(async move { while rx.recv_async().await.is_ok() {} }));
+        }
+        drop((tx, rx));
+        let mut late: Vec<_> = (0..50)
+            .map(|_| {
+                std::thread::sleep(Duration::from_millis(10));
+                let (began, ran) = (bounded(1), bounded(1));
+                let long = pool.go(async move {
+                    drop(go(async move { ran.0.send_async(Instant::now()).await }));
+                    // This one goes to the slot for the next, the first to the queue.
+                    drop(go(async {}));
+                    began.0.send(Instant::now()).unwrap();
+                    while ran.1.is_empty() {
+                        std::hint::spin_loop();
+                    }
+                    ran.1.recv().unwrap()
+                });
+                long.join().unwrap() - began.1.recv().unwrap()
+            })
+            .collect();
+        late.sort_unstable();
+        println!("median {:?}, worst {:?}", late[25], late[49]);
+        assert!(late[25] < Duration::from_millis(100), "{late:?}");
+    });
+}
+
 #[test]
 fn what_a_stuck_closure_waits_for_without_us_comes() {
     within_a_minute(|| {
