@@ -118,7 +118,8 @@ impl<T> Lane<T> {
 
     /// How many steps it is from `from` to `to`.
     fn steps(&self, from: u64, to: u64) -> u64 {
-        let laps = (to / self.lap).wrapping_sub(from / self.lap);
+        let lap_of = |i: u64| i >> self.lap.trailing_zeros();
+        let laps = lap_of(to).wrapping_sub(lap_of(from));
         laps.wrapping_mul(self.slots.len() as u64)
             .wrapping_add(self.place(to) as u64)
             .wrapping_sub(self.place(from) as u64)
