@@ -9,7 +9,8 @@
 //! How long the pauses are depends on the [`Company`]. Two who take turns at every operation
 //! spend most of their time on moving cache lines, so where one alone gets more done the other
 //! stays away long; and a pool's worker among workers, whose work the others do as well, sleeps
-//! soon. Where the two wait for one another it comes back as soon as it can.
+//! soon; one for whom nobody waits sleeps longer where it has lost again and again. Where the two
+//! wait for one another it comes back as soon as it can.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -54,8 +55,10 @@ pub struct Backoff {
     pauses: u32,
     /// Then it gives way so many times.
     yields: u32,
-    /// Then it sleeps for so many microseconds, to which the system adds some of its own.
+    /// Then it sleeps: the last time for so many microseconds, to which the system adds some of its
+    /// own.
     sleep: Option<u64>,
+    /// Whether its first sleep depends on the thread's last.
     remembers: bool,
 }
 

@@ -41,6 +41,18 @@ pub(crate) struct Ring<T> {
 unsafe impl<T: Send> Send for Ring<T> {}
 
 impl<T> Ring<T> {
+    /// As many slots as it keeps. A power of two as its size is, so a larger one is twice as
+    /// large, and has less memory once it has given some back.
+    const KEPT_SLOTS: usize = {
+        let size = if size_of::<T>() == 0 {
+            1
+        } else {
+            size_of::<T>()
+        };
+        let most = if size > KEPT { 1 } else { KEPT / size };
+        1 << most.ilog2()
+    };
+
     /// A ring without slots.
     pub(crate) const fn new() -> Self {
         Self::within(NonNull::dangling(), 0)
@@ -105,7 +117,7 @@ impl<T> Ring<T> {
         // SAFETY: the slot at `head` holds a value, which is in the ring no more.
         let value = unsafe { self.slot(self.head).read() };
         self.head = self.head.wrapping_add(1);
-        if self.len() < self.size / SPARSE && self.size > KEPT / size_of::<T>().max(1) {
+        if self.len() < self.size / SPARSE && self.size > Self::KEPT_SLOTS {
             self.give_room_back();
         }
         Some(value)
@@ -141,8 +153,8 @@ impl<T> Ring<T> {
     #[inline(never)]
     fn give_room_back(&mut self) {
         if size_of::<T>() != 0 {
-            let kept = KEPT / size_of::<T>();
-            self.move_into_box((2 * self.len()).max(kept).next_power_of_two());
+            let size = (2 * self.len()).next_power_of_two();
+            self.move_into_box(size.max(Self::KEPT_SLOTS));
         }
     }
 
@@ -286,6 +298,28 @@ mod tests {
         assert_eq!(rest.pop_front().map(|(n, _)| n), deque.pop_front());
         drop(rest);
         assert_eq!(Rc::strong_count(&token), 1);
+    }
+
+    /// Of values whose size is no power of two the memory that is kept is no power of two of them.
+    #[test]
+    fn who_gives_memory_back_has_less_then() {
+        fn drains<T: Copy>(value: T) {
+            let mut ring = Ring::new();
+            (0..10_000).for_each(|_| ring.push_back(value));
+            loop {
+                let (slots, size) = (ring.slots, ring.size);
+                if ring.pop_front().is_none() {
+                    break;
+                }
+                assert!(ring.slots == slots || ring.size < size, "of {size}");
+            }
+            assert!(ring.size * size_of::<T>() <= KEPT || ring.size < SPARSE);
+        }
+        drains(0_u8);
+        drains([0_u8; 3]);
+        drains([0_u64; 3]);
+        drains([0_u64; 6]);
+        drains([0_u64; 33]);
     }
 
     #[test]
