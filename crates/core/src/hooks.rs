@@ -205,6 +205,7 @@ mod bubbles {
 
     static LIVE: AtomicUsize = AtomicUsize::new(0);
 
+    #[inline]
     pub(super) fn any() -> bool {
         LIVE.load(Ordering::Relaxed) != 0
     }
@@ -246,6 +247,12 @@ pub fn bubble() -> Option<Arc<dyn Bubble>> {
         return None;
     }
     goroutine::with_running(|g| g.bubble().cloned())?
+}
+
+/// Whether a bubble lives somewhere. Where none does, a [`switch_point`] may be left out.
+#[inline]
+pub fn has_bubbles() -> bool {
+    bubbles::any()
 }
 
 /// Lets a bubble switch to another goroutine. Called by every operation that may wait.

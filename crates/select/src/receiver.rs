@@ -120,6 +120,11 @@ impl<T> Receiver<T> {
     #[track_caller]
     #[inline]
     pub fn recv(&self) -> Result<T, RecvError> {
+        if let Source::Chan(chan) = &self.source {
+            if let Some(value) = chan.recv_at_once() {
+                return Ok(value);
+            }
+        }
         match self.recv_by(|| None, Location::caller()) {
             Ok(value) => Ok(value),
             Err(_) => Err(RecvError),
@@ -158,7 +163,7 @@ impl<T> Receiver<T> {
         self.recv_by(|| Some(deadline), Location::caller())
     }
 
-    #[inline]
+    #[inline(never)]
     pub(crate) fn recv_by(
         &self,
         deadline: impl FnOnce() -> Option<Instant>,
@@ -166,7 +171,7 @@ impl<T> Receiver<T> {
     ) -> Result<T, RecvTimeoutError> {
         hooks::switch_point();
         if let Source::Chan(chan) = &self.source {
-            match chan.try_recv() {
+            match chan.try_recv_slow() {
                 TryRecv::Value(value) => return Ok(value),
                 TryRecv::Drained => return Err(RecvTimeoutError::Disconnected),
                 TryRecv::Empty | TryRecv::Offer => {}
@@ -436,29 +441,45 @@ pub struct RecvFuture<'a, T>(CaseFuture<&'a Receiver<T>>);
 impl<T> Future for RecvFuture<'_, T> {
     type Output = Result<T, RecvError>;
 
-    #[inline]
+    #[inline(always)]
     #[allow(unsafe_code)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        hooks::switch_point();
         // SAFETY: the field is pinned with the whole and never moved out.
         let waiting = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
-        if waiting.is_waiting() {
-            return poll_waiting(waiting, cx);
-        }
-        if let Source::Chan(chan) = &waiting.case().source {
-            // Without a grant: between a grant and its value others would find a closed
-            // channel neither ready nor at its end.
-            match chan.try_recv() {
-                TryRecv::Value(value) => return Poll::Ready(Ok(value)),
-                TryRecv::Drained => return Poll::Ready(Err(RecvError)),
-                TryRecv::Empty | TryRecv::Offer => {}
+        if !waiting.is_waiting() {
+            if let Source::Chan(chan) = &waiting.case().source {
+                // Without a grant: between a grant and its value others would find a closed
+                // channel neither ready nor at its end.
+                if let Some(value) = chan.recv_at_once() {
+                    return Poll::Ready(Ok(value));
+                }
             }
         }
-        poll_looked(waiting, cx)
+        poll_slow(waiting, cx)
     }
 }
 
-// Both apart, so that those who need not wait are not burdened with it.
+// All apart, so that those who need not wait are not burdened with it.
+
+/// A poll that does not end at once.
+#[inline(never)]
+fn poll_slow<T>(
+    waiting: Pin<&mut CaseFuture<&Receiver<T>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<T, RecvError>> {
+    hooks::switch_point();
+    if waiting.is_waiting() {
+        return poll_waiting(waiting, cx);
+    }
+    if let Source::Chan(chan) = &waiting.case().source {
+        match chan.try_recv_slow() {
+            TryRecv::Value(value) => return Poll::Ready(Ok(value)),
+            TryRecv::Drained => return Poll::Ready(Err(RecvError)),
+            TryRecv::Empty | TryRecv::Offer => {}
+        }
+    }
+    poll_looked(waiting, cx)
+}
 
 /// A first poll that has found nothing.
 #[inline(never)]

@@ -88,12 +88,10 @@ impl<T> Sender<T> {
     #[track_caller]
     #[inline]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
-        hooks::switch_point();
-        match self.chan.try_send(value) {
+        match self.chan.send_at_once(value) {
             Ok(()) => Ok(()),
-            Err(TrySend::Closed(value)) => Err(SendError(value)),
-            Err(TrySend::Full(value)) => self
-                .send_waiting(value, None, Location::caller())
+            Err(value) => self
+                .send_by(value, || None, Location::caller())
                 .map_err(|e| SendError(e.into_inner())),
         }
     }
@@ -129,6 +127,7 @@ impl<T> Sender<T> {
         self.send_by(value, || Some(deadline), Location::caller())
     }
 
+    #[inline(never)]
     fn send_by(
         &self,
         value: T,
@@ -136,7 +135,7 @@ impl<T> Sender<T> {
         location: &'static Location<'static>,
     ) -> Result<(), SendTimeoutError<T>> {
         hooks::switch_point();
-        match self.chan.try_send(value) {
+        match self.chan.try_send_slow(value) {
             Ok(()) => Ok(()),
             Err(TrySend::Closed(value)) => Err(SendTimeoutError::Disconnected(value)),
             // The clock is not looked at before this.
@@ -370,32 +369,50 @@ impl<T> Future for SendFuture<'_, T> {
     /// # Panics
     ///
     /// If polled again after its end.
-    #[inline]
+    #[inline(always)]
     #[allow(unsafe_code)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        hooks::switch_point();
         // SAFETY: the field is pinned with the whole and never moved out.
         let waiting = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
-        if waiting.is_waiting() {
-            return poll_waiting(waiting, cx);
+        if !waiting.is_waiting() {
+            // Without its value it would win a peer and have nothing for it.
+            let Some(value) = waiting.case().take_value() else {
+                ended();
+            };
+            match waiting.case().chan().send_at_once(value) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(value) => waiting.case().put_back(value),
+            }
         }
-        // Without its value it would win a peer and have nothing for it.
-        let Some(value) = waiting.case().take_value() else {
-            ended();
-        };
-        match waiting.case().chan().try_send(value) {
-            Ok(()) => return Poll::Ready(Ok(())),
-            Err(TrySend::Closed(value)) => return Poll::Ready(Err(SendError(value))),
-            Err(TrySend::Full(value)) => waiting.case().put_back(value),
-        }
-        poll_looked(waiting, cx)
+        poll_slow(waiting, cx)
     }
 }
 
 /// The future of a send.
 type Waiting<'a, T> = CaseFuture<SendSlot<&'a Chan<T>, T>>;
 
-// Both apart, so that those who need not wait are not burdened with it.
+// All apart, so that those who need not wait are not burdened with it.
+
+/// A poll that does not end at once.
+#[inline(never)]
+fn poll_slow<T>(
+    waiting: Pin<&mut Waiting<'_, T>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), SendError<T>>> {
+    hooks::switch_point();
+    if waiting.is_waiting() {
+        return poll_waiting(waiting, cx);
+    }
+    let Some(value) = waiting.case().take_value() else {
+        ended();
+    };
+    match waiting.case().chan().try_send_slow(value) {
+        Ok(()) => return Poll::Ready(Ok(())),
+        Err(TrySend::Closed(value)) => return Poll::Ready(Err(SendError(value))),
+        Err(TrySend::Full(value)) => waiting.case().put_back(value),
+    }
+    poll_looked(waiting, cx)
+}
 
 /// A first poll that has found no place.
 #[inline(never)]

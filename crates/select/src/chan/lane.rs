@@ -1,7 +1,7 @@
 //! The lane: how values pass a bounded channel while nobody waits, without its lock.
 //!
 //! ```text
-//! tail, head:     | index (bits 1-63) | STOPPED (bit 0) |
+//! tail, head:     | STOPPED (bit 63) | index (bits 0-62) |
 //! index:          | lap | place below the capacity |
 //! a slot's stamp:   i        free, for the value at index i
 //!                   i + 1    holds it
@@ -40,7 +40,7 @@ use rendez_core::backoff::{Backoff, Company};
 use rendez_core::shim::UnsafeCell;
 use rendez_core::shim::atomic::{AtomicU64, Ordering};
 
-const STOPPED: u64 = 1;
+const STOPPED: u64 = 1 << 63;
 
 /// Why the lane did nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +59,8 @@ pub(super) struct Glance {
 pub(super) struct Lane<T> {
     tail: CachePadded<End>,
     head: CachePadded<End>,
-    // A power of two, above the number of slots.
-    lap: u64,
+    // A power of two above the number of slots, less one.
+    places: u64,
     slots: Box<[Slot<T>]>,
     // The indices of tail and head when it began to run.
     ran_from: (AtomicU64, AtomicU64),
@@ -91,7 +91,7 @@ impl<T> Lane<T> {
         Self {
             tail: CachePadded::new(End::stopped()),
             head: CachePadded::new(End::stopped()),
-            lap: (cap as u64 + 1).next_power_of_two(),
+            places: (cap as u64 + 1).next_power_of_two() - 1,
             slots: (0..cap).map(slot).collect(),
             ran_from: (AtomicU64::new(0), AtomicU64::new(0)),
         }
@@ -99,7 +99,7 @@ impl<T> Lane<T> {
 
     #[inline]
     fn place(&self, i: u64) -> usize {
-        (i & (self.lap - 1)) as usize
+        (i & self.places) as usize
     }
 
     #[inline]
@@ -112,65 +112,90 @@ impl<T> Lane<T> {
         if self.place(i) + 1 < self.slots.len() {
             i + 1
         } else {
-            (i & !(self.lap - 1)).wrapping_add(self.lap)
+            (i | self.places) + 1
         }
+    }
+
+    /// The index of the same slot a lap later.
+    #[inline]
+    fn lap_later(&self, i: u64) -> u64 {
+        i + self.places + 1
     }
 
     /// How many steps it is from `from` to `to`.
     fn steps(&self, from: u64, to: u64) -> u64 {
-        let lap_of = |i: u64| i >> self.lap.trailing_zeros();
+        let lap_of = |i: u64| i >> self.places.trailing_ones();
         let laps = lap_of(to).wrapping_sub(lap_of(from));
         laps.wrapping_mul(self.slots.len() as u64)
             .wrapping_add(self.place(to) as u64)
             .wrapping_sub(self.place(from) as u64)
     }
 
-    /// Puts a value down behind the others.
+    /// Puts a value down behind the others, if that goes at once.
+    #[inline(always)]
+    pub(super) fn send_at_once(&self, value: T) -> Result<(), T> {
+        let Some(i) = self.tail.running() else {
+            return Err(value);
+        };
+        let (slot, next) = (self.slot(i), self.next(i));
+        if !slot.is_stamped(i) || !self.tail.claim(i, next) {
+            return Err(value);
+        }
+        // SAFETY: the index is claimed, and its slot is free.
+        unsafe { slot.fill(i, value) };
+        Ok(())
+    }
+
+    /// Takes the oldest value, if that goes at once.
+    #[inline(always)]
+    pub(super) fn recv_at_once(&self) -> Option<T> {
+        let i = self.head.running()?;
+        let (slot, next, later) = (self.slot(i), self.next(i), self.lap_later(i));
+        if !slot.is_stamped(i + 1) || !self.head.claim(i, next) {
+            return None;
+        }
+        // SAFETY: the index is claimed, and its slot holds a value.
+        Some(unsafe { slot.empty(later) })
+    }
+
+    /// As [`send_at_once`](Self::send_at_once), again for as long as rivals are faster.
     ///
     /// # Errors
     ///
     /// The value, if there is no slot to be seen, or the lane is stopped.
-    #[inline]
-    pub(super) fn send(&self, value: T) -> Result<(), (Refused, T)> {
+    pub(super) fn send(&self, mut value: T) -> Result<(), (Refused, T)> {
         let mut backoff = None;
         loop {
-            let Some(i) = self.tail.running() else {
-                return Err((Refused::Stopped, value));
-            };
-            let slot = self.slot(i);
-            if !slot.is_stamped(i) {
-                if self.tail.running() == Some(i) {
-                    return Err((Refused::Idle, value));
-                }
-            } else if self.tail.claim(i, self.next(i)) {
-                // SAFETY: the index is claimed, and its slot is free.
-                unsafe { slot.fill(i, value) };
-                return Ok(());
+            let before = self.tail.running();
+            match self.send_at_once(value) {
+                Ok(()) => return Ok(()),
+                Err(back) => value = back,
             }
-            stay_away(&mut backoff);
+            match self.tail.running() {
+                None => return Err((Refused::Stopped, value)),
+                after if after == before => return Err((Refused::Idle, value)),
+                Some(_) => stay_away(&mut backoff),
+            }
         }
     }
 
-    /// Takes the oldest value.
+    /// As [`recv_at_once`](Self::recv_at_once), again for as long as rivals are faster.
     ///
     /// # Errors
     ///
     /// If there is none to be seen, or the lane is stopped.
-    #[inline]
     pub(super) fn recv(&self) -> Result<T, Refused> {
         let mut backoff = None;
         loop {
-            let i = self.head.running().ok_or(Refused::Stopped)?;
-            let slot = self.slot(i);
-            if !slot.is_stamped(i + 1) {
-                if self.head.running() == Some(i) {
-                    return Err(Refused::Idle);
-                }
-            } else if self.head.claim(i, self.next(i)) {
-                // SAFETY: the index is claimed, and its slot holds a value.
-                return Ok(unsafe { slot.empty(i + self.lap) });
+            let before = self.head.running();
+            if let Some(value) = self.recv_at_once() {
+                return Ok(value);
             }
-            stay_away(&mut backoff);
+            match self.head.running() {
+                None => return Err(Refused::Stopped),
+                after if after == before => return Err(Refused::Idle),
+                Some(_) => stay_away(&mut backoff),
+            }
         }
     }
 
@@ -203,7 +228,7 @@ impl<T> Lane<T> {
     pub(super) fn glance_send(&self) -> Glance {
         let tail = self.tail.running();
         let head = self.head.running();
-        let full = head.map(|head| head.wrapping_add(self.lap));
+        let full = head.map(|head| self.lap_later(head));
         Glance {
             ready: tail.is_none() || head.is_none() || tail != full,
             times: self.times(&self.ran_from.1, head),
@@ -258,7 +283,7 @@ impl<T> Lane<T> {
     /// Puts a value down; there is a slot.
     pub(super) fn push(&self, value: T) {
         let i = self.tail.index();
-        debug_assert_ne!(i, self.head.index().wrapping_add(self.lap));
+        debug_assert_ne!(i, self.lap_later(self.head.index()));
         let slot = self.slot(i);
         slot.await_stamp(i);
         // SAFETY: the lane is stopped, and the slot is free.
@@ -277,7 +302,7 @@ impl<T> Lane<T> {
         slot.await_stamp(i + 1);
         self.head.set(self.next(i));
         // SAFETY: the lane is stopped, and the slot holds a value.
-        Some(unsafe { slot.empty(i + self.lap) })
+        Some(unsafe { slot.empty(self.lap_later(i)) })
     }
 }
 
@@ -345,20 +370,20 @@ impl End {
     fn running(&self) -> Option<u64> {
         // ORDERING: Acquire pairs with the Release of `run`.
         let word = self.0.load(Ordering::Acquire);
-        (word & STOPPED == 0).then_some(word >> 1)
+        (word & STOPPED == 0).then_some(word)
     }
 
     /// Its index, whether it runs or not.
     #[inline]
     fn index(&self) -> u64 {
-        self.0.load(Ordering::Relaxed) >> 1
+        self.0.load(Ordering::Relaxed) & !STOPPED
     }
 
     /// Moves it on from `i`, if it is there and runs.
     #[inline]
     fn claim(&self, i: u64, next: u64) -> bool {
         self.0
-            .compare_exchange(i << 1, next << 1, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(i, next, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
     }
 
@@ -369,13 +394,13 @@ impl End {
     }
 
     fn run(&self, i: u64) {
-        self.0.store(i << 1, Ordering::Release);
+        self.0.store(i, Ordering::Release);
     }
 
     /// Moves it, stopped.
     #[inline]
     fn set(&self, i: u64) {
-        self.0.store(i << 1 | STOPPED, Ordering::Release);
+        self.0.store(i | STOPPED, Ordering::Release);
     }
 }
 

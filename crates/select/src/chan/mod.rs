@@ -6,6 +6,7 @@
 //! issued before the operation that caused it returns, and never under the lock; and no
 //! value is dropped under it.
 
+mod at_once;
 pub(crate) mod handle;
 mod lane;
 mod queueing;
@@ -233,23 +234,8 @@ impl<T> Chan<T> {
     /// ended; which stays so if what then changes is the buffer alone.
     #[inline]
     fn lock_plain(&self, ready: u64) -> Option<WordGuard<'_, State<T>>> {
-        self.lock_for(ready, ready | QUEUED | ENDED)
-    }
-
-    /// As [`lock_plain`](Self::lock_plain), but it may have ended.
-    #[inline]
-    fn lock_unqueued(&self, ready: u64) -> Option<WordGuard<'_, State<T>>> {
-        self.lock_for(ready, ready | QUEUED)
-    }
-
-    /// Locks, if nobody holds the lock and of the flags in `which` those of `flags` are set.
-    #[inline]
-    fn lock_for(&self, flags: u64, which: u64) -> Option<WordGuard<'_, State<T>>> {
-        // While a lane runs the word is read by all and changed by nobody.
-        if self.lane.get().is_none() {
-            self.state.expect_change();
-        }
-        self.state.lock_if(|word| word & which == flags)
+        self.state
+            .lock_if(|word| word & (ready | QUEUED | ENDED) == ready)
     }
 
     /// Locks, if nobody holds the lock and nothing has ended.
@@ -455,12 +441,18 @@ fn run<T>(lane: &Lane<T>, state: &mut WordGuard<'_, State<T>>) {
 /// Mirrors what is ready, as the caller knows it.
 #[inline]
 fn mirror<T>(guard: &mut WordGuard<'_, State<T>>, recv: bool, send: bool, rest: u64) {
-    debug_assert_eq!((recv, send), (guard.recv_ready(), guard.send_ready()));
     let flags = if recv { RECV_READY } else { 0 } | if send { SEND_READY } else { 0 };
     let before = guard.word();
     let risen = flags & !before != 0;
     let epoch = (before & !(EPOCH - 1)) + u64::from(risen) * EPOCH;
     guard.set_word(epoch | rest | flags);
+    debug_assert!(is_mirrored(guard));
+}
+
+/// Whether the word says what is ready.
+fn is_mirrored<T>(guard: &WordGuard<'_, State<T>>) -> bool {
+    let [recv, send] = [RECV_READY, SEND_READY].map(|flag| guard.word() & flag != 0);
+    (recv, send) == (guard.recv_ready(), guard.send_ready())
 }
 
 #[cfg(all(test, not(rendez_loom)))]

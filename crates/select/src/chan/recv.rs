@@ -14,7 +14,7 @@ use super::lane::Refused;
 use super::queueing::{dequeue, may_queue, watch};
 use super::slot::Slot;
 use super::state::{CLOSED, GRANTED, HANDED, PERMIT, State, WATCH_RECV};
-use super::{Chan, ENDED, Locked, QUEUED, RECV_READY, mirror};
+use super::{Chan, Locked, QUEUED, RECV_READY, mirror};
 use crate::error::RecvError;
 
 /// What a receive that does not wait finds.
@@ -31,15 +31,24 @@ pub(crate) enum TryRecv<T> {
 impl<T> Chan<T> {
     #[inline]
     pub(crate) fn try_recv(&self) -> TryRecv<T> {
+        match self.recv_at_once() {
+            Some(value) => TryRecv::Value(value),
+            None => self.try_recv_slow(),
+        }
+    }
+
+    /// As [`try_recv`](Self::try_recv), if it does not go at once.
+    #[inline(never)]
+    pub(crate) fn try_recv_slow(&self) -> TryRecv<T> {
         match self.lane.get().map(|lane| lane.recv()) {
             Some(Ok(value)) => return TryRecv::Value(value),
             Some(Err(Refused::Idle)) => return TryRecv::Empty,
             Some(Err(Refused::Stopped)) | None => {}
         }
-        match self.try_recv_plain() {
-            Some(value) => TryRecv::Value(value),
-            None if self.probe_recv().ready => self.try_recv_locked(),
-            None => TryRecv::Empty,
+        if self.probe_recv().ready {
+            self.try_recv_locked()
+        } else {
+            TryRecv::Empty
         }
     }
 
@@ -51,22 +60,6 @@ impl<T> Chan<T> {
             TryRecv::Empty if unsure() => self.try_recv_locked(),
             received => received,
         }
-    }
-
-    /// A value, if nobody else has to do with the channel now. It may have ended.
-    #[inline]
-    fn try_recv_plain(&self) -> Option<T> {
-        let mut state = self.lock_unqueued(RECV_READY)?;
-        // What is ready, with nobody queued, is a value or the end.
-        let value = state.pop_available()?;
-        if state.word() & ENDED == 0 {
-            let (more, room) = (state.available() > 0, state.has_room());
-            mirror(&mut state, more, room, 0);
-        } else {
-            let (more, room) = (state.recv_ready(), state.send_ready());
-            mirror(&mut state, more, room, ENDED);
-        }
-        Some(value)
     }
 
     /// As [`try_recv`](Self::try_recv), with others in the queues, about to unlock, or at

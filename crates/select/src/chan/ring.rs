@@ -34,6 +34,8 @@ pub(crate) struct Ring<T> {
     slots: NonNull<T>,
     // Whether the slots are a box; else they are another's, or none.
     boxed: bool,
+    // So few values that memory is to be given back are none when shifted by this.
+    sparse: u8,
     _values: PhantomData<T>,
 }
 
@@ -53,6 +55,15 @@ impl<T> Ring<T> {
         1 << most.ilog2()
     };
 
+    /// For `sparse`, with `size` slots.
+    fn sparse_at(size: usize) -> u8 {
+        if size > Self::KEPT_SLOTS {
+            (size / SPARSE).max(1).ilog2() as u8
+        } else {
+            0
+        }
+    }
+
     /// A ring without slots.
     pub(crate) const fn new() -> Self {
         Self::within(NonNull::dangling(), 0)
@@ -67,6 +78,7 @@ impl<T> Ring<T> {
             size,
             slots,
             boxed: false,
+            sparse: 0,
             _values: PhantomData,
         }
     }
@@ -96,6 +108,32 @@ impl<T> Ring<T> {
         // SAFETY: not full, so the slot at `tail` is free.
         unsafe { self.slot(self.tail).write(value) };
         self.tail = self.tail.wrapping_add(1);
+    }
+
+    /// As [`push_back`](Self::push_back), if there is a slot.
+    #[inline(always)]
+    pub(crate) fn push_back_at_once(&mut self, value: T) -> Result<(), T> {
+        if self.len() == self.size {
+            return Err(value);
+        }
+        // SAFETY: not full, so the slot at `tail` is free.
+        unsafe { self.slot(self.tail).write(value) };
+        self.tail = self.tail.wrapping_add(1);
+        Ok(())
+    }
+
+    /// As [`pop_front`](Self::pop_front), if there are more than `least` and no memory is to be
+    /// given back.
+    #[inline(always)]
+    pub(crate) fn pop_front_at_once(&mut self, least: usize) -> Option<T> {
+        let len = self.len();
+        if len <= least || len >> self.sparse == 0 {
+            return None;
+        }
+        // SAFETY: the slot at `head` holds a value, which is in the ring no more.
+        let value = unsafe { self.slot(self.head).read() };
+        self.head = self.head.wrapping_add(1);
+        Some(value)
     }
 
     /// Puts a value before the others.
@@ -182,6 +220,7 @@ impl<T> Ring<T> {
         let slots = ManuallyDrop::into_inner(slots).into_boxed_slice();
         self.slots = NonNull::from(Box::leak(slots)).cast();
         self.size = size;
+        self.sparse = Self::sparse_at(size);
         self.head = first;
         self.tail = first + len;
     }
@@ -209,6 +248,7 @@ impl<T> Ring<T> {
         self.free();
         (self.head, self.tail) = (0, len);
         (self.size, self.slots, self.boxed) = (size, slots, true);
+        self.sparse = Self::sparse_at(size);
     }
 
     /// The slots as the box they are.
@@ -279,12 +319,17 @@ mod tests {
                 let roll = (random >> 33) % 100;
                 n += 1;
                 if roll >= up {
-                    assert_eq!(ring.pop_front().map(|(n, _)| n), deque.pop_front());
+                    let once = ring.pop_front_at_once(0);
+                    let popped = once.or_else(|| ring.pop_front());
+                    assert_eq!(popped.map(|(n, _)| n), deque.pop_front());
                 } else if roll == 0 {
                     ring.push_front((n, Rc::clone(&token)));
                     deque.push_front(n);
                 } else {
-                    ring.push_back((n, Rc::clone(&token)));
+                    let pushed = ring.push_back_at_once((n, Rc::clone(&token)));
+                    if let Err(value) = pushed {
+                        ring.push_back(value);
+                    }
                     deque.push_back(n);
                 }
                 assert_eq!(ring.len(), deque.len());
@@ -298,6 +343,29 @@ mod tests {
         assert_eq!(rest.pop_front().map(|(n, _)| n), deque.pop_front());
         drop(rest);
         assert_eq!(Rc::strong_count(&token), 1);
+    }
+
+    #[test]
+    fn at_once_neither_takes_memory_nor_what_is_promised() {
+        let mut ring = Ring::new();
+        assert_eq!(ring.push_back_at_once(0_u64), Err(0));
+        (0..10_000).for_each(|n| ring.push_back(n));
+        let size = ring.size;
+        while ring.push_back_at_once(0).is_ok() {}
+        assert_eq!((ring.len(), ring.size), (size, size));
+        let mut n = 0;
+        while ring.pop_front_at_once(3).is_some() {
+            n += 1;
+        }
+        assert_eq!(
+            size - n,
+            size / SPARSE - 1,
+            "then memory is to be given back"
+        );
+        ring.pop_front();
+        assert!(ring.size < size);
+        while ring.pop_front_at_once(3).is_some() {}
+        assert_eq!(ring.len(), 3);
     }
 
     /// Of values whose size is no power of two the memory that is kept is no power of two of them.

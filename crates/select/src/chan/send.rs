@@ -15,7 +15,7 @@ use super::lane::Refused;
 use super::queueing::{dequeue, may_queue, watch};
 use super::slot::Slot;
 use super::state::{CLOSED, PERMIT, SENT, State, WATCH_SEND};
-use super::{AGE, Chan, Locked, QUEUED, SEND_READY, mirror};
+use super::{Chan, Locked, QUEUED, mirror};
 use crate::error::SendError;
 
 /// Why a send that does not wait did not happen.
@@ -27,6 +27,15 @@ pub(crate) enum TrySend<T> {
 impl<T> Chan<T> {
     #[inline]
     pub(crate) fn try_send(&self, value: T) -> Result<(), TrySend<T>> {
+        match self.send_at_once(value) {
+            Ok(()) => Ok(()),
+            Err(value) => self.try_send_slow(value),
+        }
+    }
+
+    /// As [`try_send`](Self::try_send), if it does not go at once.
+    #[inline(never)]
+    pub(crate) fn try_send_slow(&self, value: T) -> Result<(), TrySend<T>> {
         let value = match self.lane.get() {
             None => value,
             Some(lane) => match lane.send(value) {
@@ -35,20 +44,11 @@ impl<T> Chan<T> {
                 Err((Refused::Stopped, value)) => value,
             },
         };
-        let Some(mut state) = self.lock_plain(SEND_READY) else {
-            return if self.probe_send().ready {
-                self.try_send_locked(value)
-            } else {
-                Err(TrySend::Full(value))
-            };
-        };
-        state.put(value);
-        let (room, before) = (state.has_room(), state.word());
-        mirror(&mut state, true, room, 0);
-        if (state.word() ^ before) & AGE != 0 {
-            self.run_lane_alone(state);
+        if self.probe_send().ready {
+            self.try_send_locked(value)
+        } else {
+            Err(TrySend::Full(value))
         }
-        Ok(())
     }
 
     /// As [`try_send`](Self::try_send), and full is full, whatever is under way.

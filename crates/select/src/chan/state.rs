@@ -202,6 +202,26 @@ impl<T> State<T> {
         self.room -= 1;
     }
 
+    /// As [`put`](Self::put), if that takes no memory.
+    #[inline(always)]
+    pub(super) fn put_at_once(&mut self, value: T) -> Result<(), T> {
+        debug_assert!(self.has_room());
+        self.buf.push_back_at_once(value)?;
+        self.room -= 1;
+        Ok(())
+    }
+
+    /// As [`pop_available`](Self::pop_available), if it is counted and gives no memory back.
+    #[inline(always)]
+    pub(super) fn pop_at_once(&mut self) -> Option<T> {
+        if self.returned != 0 {
+            return None;
+        }
+        let value = self.buf.pop_front_at_once(self.granted as usize)?;
+        self.room += 1;
+        Some(value)
+    }
+
     /// As [`put`](Self::put), where there may be none.
     pub(crate) fn insert(&mut self, value: T) {
         self.buf.push_back(value);

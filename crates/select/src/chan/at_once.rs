@@ -1,0 +1,114 @@
+//! How a send and a receive mostly go: at once, in a few dozen steps.
+//!
+//! Two things make these steps few. No function is called among them, so nothing has to be kept
+//! for after it: whatever takes more is left to a function that ends the operation. And what is
+//! mirrored follows from what was, but for a jump where it does not: a jump is guessed, whereas a
+//! word that is computed from what lies under the lock comes late for whoever locks next.
+
+use std::hint::black_box;
+
+use rendez_core::hooks;
+use rendez_core::lock::WordGuard;
+
+use super::state::State;
+use super::{AGE, Chan, ENDED, EPOCH, QUEUED, RECV_READY, SEND_READY, is_mirrored, mirror};
+
+impl<T> Chan<T> {
+    /// Sends, unless there is no room, or somebody else has to do with the channel now; or a
+    /// bubble lives, in which others may have to go first.
+    #[inline(always)]
+    pub(crate) fn send_at_once(&self, value: T) -> Result<(), T> {
+        if hooks::has_bubbles() {
+            return Err(value);
+        }
+        let value = match self.lane.get() {
+            Some(lane) => match lane.send_at_once(value) {
+                Ok(()) => return Ok(()),
+                Err(value) => value,
+            },
+            None => {
+                self.state.expect_change();
+                value
+            }
+        };
+        let may = |word| word & (SEND_READY | QUEUED | ENDED) == SEND_READY;
+        let Some(mut state) = self.state.lock_if(may) else {
+            return Err(value);
+        };
+        let before = state.word();
+        let risen = if before & RECV_READY == 0 { EPOCH } else { 0 };
+        let word = (before | RECV_READY) + risen;
+        if (word ^ before) & AGE != 0 {
+            return self.put_slowly(state, value);
+        }
+        if let Err(value) = state.put_at_once(value) {
+            return self.put_slowly(state, value);
+        }
+        state.set_word(word);
+        if !state.has_room() {
+            // Keeps it a jump.
+            black_box(());
+            state.set_word(word & !SEND_READY);
+        }
+        debug_assert!(is_mirrored(&state));
+        Ok(())
+    }
+
+    /// Puts down a value, for which there is room, where that takes more.
+    #[cold]
+    #[inline(never)]
+    fn put_slowly(&self, mut state: WordGuard<'_, State<T>>, value: T) -> Result<(), T> {
+        state.put(value);
+        let (room, before) = (state.has_room(), state.word());
+        mirror(&mut state, true, room, 0);
+        if (state.word() ^ before) & AGE != 0 {
+            self.run_lane_alone(state);
+        }
+        Ok(())
+    }
+
+    /// Receives, unless there is nothing, or somebody else has to do with the channel now; or a
+    /// bubble lives. The channel may have ended.
+    #[inline(always)]
+    pub(crate) fn recv_at_once(&self) -> Option<T> {
+        if hooks::has_bubbles() {
+            return None;
+        }
+        match self.lane.get() {
+            Some(lane) => {
+                if let Some(value) = lane.recv_at_once() {
+                    return Some(value);
+                }
+            }
+            None => self.state.expect_change(),
+        }
+        let may = |word| word & (RECV_READY | QUEUED) == RECV_READY;
+        let mut state = self.state.lock_if(may)?;
+        let Some(value) = state.pop_at_once() else {
+            return pop_slowly(state);
+        };
+        let mut word = state.word();
+        if word & SEND_READY == 0 && state.has_room() {
+            black_box(());
+            word += EPOCH | SEND_READY;
+        }
+        state.set_word(word);
+        if state.available() == 0 && !state.is_drained() {
+            black_box(());
+            state.set_word(word & !RECV_READY);
+        }
+        debug_assert!(is_mirrored(&state));
+        Some(value)
+    }
+}
+
+/// Takes the front, if it is not promised, where that takes more.
+#[cold]
+#[inline(never)]
+fn pop_slowly<T>(mut state: WordGuard<'_, State<T>>) -> Option<T> {
+    let value = state.pop_available()?;
+    let (more, room) = (state.recv_ready(), state.send_ready());
+    let ended = state.word() & ENDED;
+    mirror(&mut state, more, room, ended);
+    Some(value)
+}
