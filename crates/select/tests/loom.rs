@@ -13,7 +13,7 @@ use rendez_core::case::Case;
 use rendez_core::shim::{model, thread};
 use rendez_select::{
     Receiver, RecvError, Select, Selector, Sender, TryRecvError, bounded, broadcast_waiting,
-    oneshot, or_done, select, unbounded, watch,
+    oneshot, or_done, select, select_async, unbounded, watch,
 };
 
 struct Ignore;
@@ -713,6 +713,34 @@ fn a_receiver_let_go_while_it_looks_finds_who_came_meanwhile() {
             }
             assert_eq!(receiver.join().unwrap(), Ok(2));
             sender.join().unwrap();
+        },
+    );
+}
+
+#[test]
+fn who_is_let_go_while_a_closed_channel_is_drained_sends_nothing_there() {
+    model(
+        "select: let go by an offer against a receive from a closed channel",
+        || {
+            let (offering, held) = bounded::<u8>(0);
+            let (tx, rx) = bounded(1);
+            tx.send(1).unwrap();
+            let mut select = Box::pin(async {
+                select_async! {
+                    recv(held) -> _ => unreachable!("nothing is sent there"),
+                    send(tx, 2) -> sent => sent.is_ok(),
+                }
+            });
+            assert!(poll_once(select.as_mut()).is_pending());
+            let permit = offering.reserve().unwrap();
+            assert!(rx.close());
+            let receiver = thread::spawn(move || {
+                assert_eq!(rx.try_recv(), Ok(1));
+                assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
+            });
+            drop(permit);
+            assert_eq!(poll_once(select.as_mut()), Poll::Ready(false));
+            receiver.join().unwrap();
         },
     );
 }

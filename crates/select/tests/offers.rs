@@ -11,7 +11,9 @@ use common::{Count, poll, poll_with};
 use rendez_core::countdown::{Countdown, Zero};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::wait::{Empty, Order, Pending};
-use rendez_select::{TryRecvError, bounded, never, select, select_async};
+use rendez_select::{
+    Receiver, RecvError, Sender, TryRecvError, bounded, never, select, select_async,
+};
 use std::sync::Arc;
 
 /// A select waits for a value and for a zero, and an offer holds it while the zero comes.
@@ -85,4 +87,75 @@ fn an_offer_without_a_slot_holds_a_receiver_that_waits() {
     assert!(poll(third.as_mut()).is_pending());
     assert_eq!(rx.try_recv(), Ok(4));
     assert!(poll(third).is_ready());
+}
+
+/// Waits to receive from `rx`, and to send 9 by `tx`: whether that was sent, if it came to it.
+async fn receive_or_send(rx: &Receiver<u8>, tx: &Sender<u8>) -> Result<Option<u8>, bool> {
+    select_async! { recv(rx) -> got => Ok(got.ok()), send(tx, 9) -> sent => Err(sent.is_ok()) }
+}
+
+/// An offer on one channel holds the select while another closes, and lets it go; before it looks
+/// again a slot of the closed one becomes free.
+#[test]
+fn who_was_held_while_a_channel_closed_sends_nothing_there() {
+    let (offering, held) = bounded(0);
+    let (tx, rx) = bounded(1);
+    tx.send(1).unwrap();
+    let mut select = pin!(receive_or_send(&held, &tx));
+    assert!(poll(select.as_mut()).is_pending());
+    let permit = offering.reserve().unwrap();
+    assert!(rx.close());
+    drop(permit);
+    assert_eq!(rx.try_recv(), Ok(1));
+    assert_eq!(poll(select), Poll::Ready(Err(false)));
+    assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
+}
+
+/// As above, and a receiver comes to the closed channel before the select looks again.
+#[test]
+fn who_was_held_while_a_channel_closed_meets_no_receiver_there() {
+    let (offering, held) = bounded(0);
+    let (tx, rx) = bounded(0);
+    let mut select = pin!(receive_or_send(&held, &tx));
+    assert!(poll(select.as_mut()).is_pending());
+    let permit = offering.reserve().unwrap();
+    assert!(rx.close());
+    drop(permit);
+    let mut receive = pin!(rx.recv_async());
+    assert_eq!(poll(receive.as_mut()), Poll::Ready(Err(RecvError)));
+    assert_eq!(poll(select), Poll::Ready(Err(false)));
+}
+
+/// An offer holds the select while a value comes to another channel, and lets it go: before it
+/// looks again it is a receiver for that value, and for no second one.
+#[test]
+fn who_was_held_while_a_value_came_is_no_receiver_for_another() {
+    fn case(another: impl FnOnce(&Sender<u8>) -> bool) {
+        let (offering, held) = bounded(0);
+        let (tx, rx) = bounded(0);
+        let mut leaving = Box::pin(rx.recv_async());
+        assert!(poll(leaving.as_mut()).is_pending());
+        let first = tx.reserve().unwrap();
+        let mut both = pin!(async {
+            select_async! { recv(held) -> got => got, recv(rx) -> got => got }
+        });
+        assert!(poll(both.as_mut()).is_pending());
+        let permit = offering.reserve().unwrap();
+        drop(leaving);
+        first.send(1).unwrap();
+        drop(permit);
+        assert!(!another(&tx), "there is one receiver, and a value before");
+        assert_eq!(poll(both), Poll::Ready(Ok(1)));
+        assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+    }
+    case(|tx| tx.try_send(2).is_ok());
+    case(|tx| select! { send(tx, 2) -> sent => sent.is_ok(), default => false });
+    case(|tx| poll(pin!(tx.send_async(2))).is_ready());
+    case(|tx| poll(pin!(tx.reserve_async())).is_ready());
+    case(|tx| {
+        let or_never = async {
+            select_async! { send(tx, 2) -> sent => sent.is_ok(), recv(never::<()>()) -> _ => false }
+        };
+        poll(pin!(or_never)).is_ready()
+    });
 }

@@ -147,7 +147,12 @@ fn attempt_recv<T>(
             Err(taken) => may_queue(taken),
         };
     }
-    match chan.sendq.pair(reg, |payload| payload.is_null()) {
+    let pair = if chan.no_sends() {
+        Pair::Nobody
+    } else {
+        chan.sendq.pair(reg, |payload| payload.is_null())
+    };
+    match pair {
         Pair::Won(sender) => {
             leave(chan);
             let (state, wakes) = chan.parts();

@@ -159,7 +159,12 @@ impl<C: Deref<Target = Chan<T>>, T> SendSlot<C, T> {
                 Err(taken) => may_queue(taken),
             };
         }
-        match state.recvq.pair(reg, |_| false) {
+        let pair = if state.may_meet() {
+            state.recvq.pair(reg, |_| false)
+        } else {
+            Pair::Nobody
+        };
+        match pair {
             Pair::Won(receiver) => {
                 leave(state);
                 if let Some(value) = self.slot.take() {
@@ -272,12 +277,14 @@ impl<T> Offer<'_, T> {
             reg.claim_self().map(|()| Some(CLOSED))
         } else if state.has_room() {
             reg.claim_self().map(|()| Some(PERMIT))
-        } else {
+        } else if state.may_meet() {
             match state.recvq.pair_reserve(reg) {
                 PairReserve::Held => Ok(Some(PERMIT)),
                 PairReserve::SelfTaken(taken) => Err(taken),
                 PairReserve::Nobody => Ok(None),
             }
+        } else {
+            Ok(None)
         };
         match won {
             Ok(Some(outcome)) => {
@@ -314,7 +321,7 @@ unsafe impl<T> Case for Offer<'_, T> {
         if state.no_sends() {
             return Some(CLOSED);
         }
-        let won = state.has_room() || state.recvq.reserve();
+        let won = state.has_room() || state.may_meet() && state.recvq.reserve();
         won.then(|| {
             state.offer();
             PERMIT

@@ -25,7 +25,9 @@
 //!    receiver waits.
 //!
 //! *Open* leaves out waiters that an offer on another channel holds. When such a waiter
-//! is let go it is woken and looks at all its arms again, which restores 1 to 3 for it.
+//! is let go it is woken and looks at all its arms again, which restores 1 to 4 for it. Until it
+//! has, others find it open where it should not be: so nobody takes a receiver while a value is
+//! available (`may_meet`), nor lets a sender send once no value can be sent.
 
 use rendez_core::case::Outcome;
 use rendez_core::queue::{Claimed, Queue};
@@ -132,6 +134,12 @@ impl<T> State<T> {
     #[inline]
     pub(crate) fn available(&self) -> usize {
         self.buf.len() - self.granted as usize
+    }
+
+    /// Whether a value that comes may go to an open receiver: not while there is one before it.
+    #[inline]
+    pub(crate) fn may_meet(&self) -> bool {
+        self.available() == 0
     }
 
     /// What `len` says.
@@ -292,7 +300,7 @@ impl<T> State<T> {
     /// Nothing has changed if it does not go so.
     #[inline(always)]
     pub(crate) fn grant_to_first(&mut self, value: T) -> Result<Option<Wake>, T> {
-        if self.available() != 0 {
+        if !self.may_meet() {
             return Err(value);
         }
         let Some(receiver) = self.recvq.claim_at_once(|payload| payload.is_null()) else {
@@ -323,7 +331,12 @@ impl<T> State<T> {
     /// Sends a value if that needs no waiting.
     #[inline]
     pub(crate) fn try_send(&mut self, value: T, wakes: &mut WakeList) -> Result<(), T> {
-        if let Some(receiver) = self.recvq.claim() {
+        let receiver = if self.may_meet() {
+            self.recvq.claim()
+        } else {
+            None
+        };
+        if let Some(receiver) = receiver {
             self.give(receiver, value, wakes);
             Ok(())
         } else if self.has_room() {
@@ -490,7 +503,7 @@ impl<T> State<T> {
                     continue;
                 }
             }
-            if self.has_room() {
+            if self.has_room() && !self.no_sends() {
                 if let Some(sender) = self.sendq.claim() {
                     match slot::take_from(&sender) {
                         Some(value) => {

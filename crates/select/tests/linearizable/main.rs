@@ -47,6 +47,11 @@ fn every_history_is_one_of_gos_channels() {
                 Verdict::Linearizable => {}
                 Verdict::Undecided => drop(undecided.fetch_add(1, Ordering::Relaxed)),
                 Verdict::Impossible(reached, stuck) => {
+                    for (actor, history) in histories.iter().enumerate() {
+                        for event in history {
+                            eprintln!("actor {actor}: {event:?}");
+                        }
+                    }
                     eprintln!(
                         "no order of these operations is one of Go's channels: \
                          RENDEZ_STRESS_SEED={seed}, program {rounds}\n\
