@@ -125,10 +125,13 @@ impl<T> Receiver<T> {
                 return Ok(value);
             }
         }
-        match self.recv_by(|| None, Location::caller()) {
-            Ok(value) => Ok(value),
-            Err(_) => Err(RecvError),
-        }
+        self.recv_slow(Location::caller())
+    }
+
+    /// As [`recv`](Self::recv), if it does not go at once.
+    #[inline(never)]
+    fn recv_slow(&self, location: &'static Location<'static>) -> Result<T, RecvError> {
+        self.recv_by(|| None, location).map_err(|_| RecvError)
     }
 
     /// As [`recv`](Self::recv), for at most `timeout`.
@@ -163,7 +166,6 @@ impl<T> Receiver<T> {
         self.recv_by(|| Some(deadline), Location::caller())
     }
 
-    #[inline(never)]
     pub(crate) fn recv_by(
         &self,
         deadline: impl FnOnce() -> Option<Instant>,

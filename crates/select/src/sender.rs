@@ -90,10 +90,19 @@ impl<T> Sender<T> {
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         match self.chan.send_at_once(value) {
             Ok(()) => Ok(()),
-            Err(value) => self
-                .send_by(value, || None, Location::caller())
-                .map_err(|e| SendError(e.into_inner())),
+            Err(value) => self.send_slow(value, Location::caller()),
         }
+    }
+
+    /// As [`send`](Self::send), if it does not go at once.
+    #[inline(never)]
+    fn send_slow(
+        &self,
+        value: T,
+        location: &'static Location<'static>,
+    ) -> Result<(), SendError<T>> {
+        self.send_by(value, || None, location)
+            .map_err(|e| SendError(e.into_inner()))
     }
 
     /// As [`send`](Self::send), for at most `timeout`.
@@ -127,7 +136,6 @@ impl<T> Sender<T> {
         self.send_by(value, || Some(deadline), Location::caller())
     }
 
-    #[inline(never)]
     fn send_by(
         &self,
         value: T,
