@@ -216,13 +216,15 @@ fn epochs<A: Arms + ?Sized>(arms: &A) -> u64 {
     sum
 }
 
-/// Asks `done` after pauses, each twice as long as the one before, since a peer is faster the
-/// less its cache lines are asked for. Where there is one processor nobody is on his way during a
-/// pause, and there are none.
+/// Asks `done` after pauses: three of about a hand-over's length, in which a peer that passes
+/// values by the dozen gets ahead by as many, then each twice as long as the one before, since a
+/// peer is faster the less its cache lines are asked for. Where there is one processor nobody is
+/// on his way during a pause, and there are none.
 fn doubling<R>(times: u32, mut done: impl FnMut() -> Option<R>) -> Option<R> {
+    const PAUSES: u32 = 4;
     let times = if multicore() { times } else { 0 };
     let found = (0..times).find_map(|time| {
-        pause(1 << time);
+        pause(PAUSES << time.saturating_sub(2));
         done()
     });
     if found.is_some() {
