@@ -479,6 +479,9 @@ fn poll_slow<T>(
             TryRecv::Drained => return Poll::Ready(Err(RecvError)),
             TryRecv::Empty | TryRecv::Offer => {}
         }
+        if let Some(value) = chan.recv_looking() {
+            return Poll::Ready(Ok(value));
+        }
     }
     poll_looked(waiting, cx)
 }

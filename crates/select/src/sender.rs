@@ -143,7 +143,7 @@ impl<T> Sender<T> {
         location: &'static Location<'static>,
     ) -> Result<(), SendTimeoutError<T>> {
         hooks::switch_point();
-        match self.chan.try_send_slow(value) {
+        match self.chan.try_send_waiting(value) {
             Ok(()) => Ok(()),
             Err(TrySend::Closed(value)) => Err(SendTimeoutError::Disconnected(value)),
             // The clock is not looked at before this.
@@ -417,7 +417,10 @@ fn poll_slow<T>(
     match waiting.case().chan().try_send_slow(value) {
         Ok(()) => return Poll::Ready(Ok(())),
         Err(TrySend::Closed(value)) => return Poll::Ready(Err(SendError(value))),
-        Err(TrySend::Full(value)) => waiting.case().put_back(value),
+        Err(TrySend::Full(value)) => match waiting.case().chan().send_looking(value) {
+            Ok(()) => return Poll::Ready(Ok(())),
+            Err(value) => waiting.case().put_back(value),
+        },
     }
     poll_looked(waiting, cx)
 }

@@ -22,7 +22,7 @@ impl std::task::Wake for Ignore {
     fn wake(self: Arc<Self>) {}
 }
 
-fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     let waker = Waker::from(Arc::new(Ignore));
     future.poll(&mut Context::from_waker(&waker))
 }
@@ -1328,4 +1328,130 @@ fn try_receives_of_a_lane_find_what_was_sent_before() {
         assert!(rx.try_recv().is_ok(), "one at least had been sent");
         sender.join().unwrap();
     });
+}
+
+type Receiving = Pin<Box<dyn Future<Output = Result<u8, RecvError>> + Send>>;
+
+/// A lane, and a receive that has been granted the 1 in it and not come for it.
+fn granted() -> (Sender<u8>, Receiver<u8>, Receiving) {
+    let (tx, rx) = laned(2);
+    let theirs = rx.clone();
+    let mut receiving: Receiving = Box::pin(async move { theirs.recv_async().await });
+    assert!(poll_once(receiving.as_mut()).is_pending());
+    tx.try_send(1).unwrap();
+    (tx, rx, receiving)
+}
+
+#[test]
+fn who_comes_for_a_grant_beside_a_lane_finds_a_value() {
+    model(
+        "lane: a grant is fetched against a receive and a send",
+        || {
+            let (tx, rx, mut receiving) = granted();
+            let sender = thread::spawn(move || tx.try_send(2).unwrap());
+            let theirs = rx.clone();
+            let receiver = thread::spawn(move || theirs.try_recv());
+            let Poll::Ready(Ok(mine)) = poll_once(receiving.as_mut()) else {
+                unreachable!("it has been promised one");
+            };
+            sender.join().unwrap();
+            let theirs = receiver.join().unwrap();
+            let rest = rx.try_recv();
+            let got = [Ok(mine), theirs, rest].into_iter().flatten();
+            assert_eq!(got.map(u32::from).sum::<u32>(), 3);
+            assert!(theirs.is_err() || rest.is_err(), "there were two values");
+        },
+    );
+}
+
+#[test]
+fn who_has_no_grant_leaves_a_value_for_who_has() {
+    model("lane: two receives beside a grant, against a send", || {
+        let (tx, rx, mut receiving) = granted();
+        let sender = thread::spawn(move || tx.try_send(2).unwrap());
+        let got: Vec<_> = [rx.try_recv(), rx.try_recv()]
+            .into_iter()
+            .flatten()
+            .collect();
+        assert!(got.is_empty() || got == [1], "{got:?}");
+        let mine = poll_once(receiving.as_mut());
+        assert_eq!(mine, Poll::Ready(Ok(if got.is_empty() { 1 } else { 2 })));
+        sender.join().unwrap();
+        assert_eq!(rx.try_recv().is_ok(), got.is_empty());
+    });
+}
+
+#[test]
+fn a_grant_dropped_beside_a_lane_leaves_its_value() {
+    model(
+        "lane: a grant is dropped against a receive and a send",
+        || {
+            let (tx, rx, receiving) = granted();
+            let sender = thread::spawn(move || tx.try_send(2).unwrap());
+            let theirs = rx.clone();
+            let receiver = thread::spawn(move || theirs.recv().unwrap());
+            drop(receiving);
+            let mine = rx.recv().unwrap();
+            assert_eq!(mine + receiver.join().unwrap(), 3);
+            sender.join().unwrap();
+            assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
+        },
+    );
+}
+
+#[test]
+fn a_grant_is_fetched_while_a_receiver_queues() {
+    model(
+        "lane: a grant is fetched against a receiver that queues",
+        || {
+            let (tx, rx, mut receiving) = granted();
+            let receiver = thread::spawn(move || rx.recv().unwrap());
+            let fetcher = thread::spawn(move || poll_once(receiving.as_mut()));
+            tx.send(2).unwrap();
+            let Poll::Ready(Ok(fetched)) = fetcher.join().unwrap() else {
+                unreachable!("it has been promised one");
+            };
+            assert_eq!(fetched + receiver.join().unwrap(), 3);
+        },
+    );
+}
+
+#[test]
+fn a_select_takes_from_a_lane_what_another_does_not() {
+    model("lane: a select against a receive", || {
+        let (tx, rx) = laned(2);
+        let (_other, never) = bounded::<u8>(1);
+        tx.try_send(1).unwrap();
+        let theirs = rx.clone();
+        let receiver = thread::spawn(move || theirs.try_recv().is_ok());
+        let mine =
+            select! { recv(rx) -> got => got.is_ok(), recv(never) -> _ => false, default => false };
+        assert!(mine != receiver.join().unwrap(), "one of them got it");
+        drop(tx);
+    });
+}
+
+#[test]
+fn two_looks_at_a_lane_with_a_grant_do_not_miss_room() {
+    model(
+        "lane: two looks beside a grant, room comes and goes",
+        || {
+            let (tx, rx, mut receiving) = granted();
+            tx.try_send(2).unwrap();
+            tx.try_send(3).unwrap();
+            let theirs = tx.clone();
+            let looker = thread::spawn(move || {
+                let one = Case::probe(&theirs);
+                let full = theirs.is_full();
+                let two = Case::probe(&theirs);
+                let idle = !one.ready && !two.ready && one.epoch == two.epoch;
+                assert!(full || !idle, "there was room between");
+            });
+            assert_eq!(poll_once(receiving.as_mut()), Poll::Ready(Ok(1)));
+            assert_eq!(rx.try_recv(), Ok(2));
+            tx.try_send(4).unwrap();
+            looker.join().unwrap();
+            assert_eq!([rx.try_recv(), rx.try_recv()], [Ok(3), Ok(4)]);
+        },
+    );
 }

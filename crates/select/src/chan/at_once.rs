@@ -11,7 +11,7 @@ use rendez_core::hooks;
 use rendez_core::lock::WordGuard;
 
 use super::state::State;
-use super::{AGE, Chan, ENDED, EPOCH, QUEUED, RECV_READY, SEND_READY, is_mirrored, mirror};
+use super::{AGE, Chan, ENDED, EPOCH, LANED, QUEUED, RECV_READY, SEND_READY, is_mirrored, mirror};
 
 impl<T> Chan<T> {
     /// Sends, unless there is no room, or somebody else has to do with the channel now; or a
@@ -31,7 +31,7 @@ impl<T> Chan<T> {
                 value
             }
         };
-        let may = |word| word & (SEND_READY | QUEUED | ENDED) == SEND_READY;
+        let may = |word| word & (SEND_READY | QUEUED | ENDED | LANED) == SEND_READY;
         let Some(mut state) = self.state.lock_if(may) else {
             return Err(value);
         };
@@ -84,12 +84,15 @@ impl<T> Chan<T> {
             }
             None => self.state.expect_change(),
         }
-        let may = |word| word & (RECV_READY | QUEUED) == RECV_READY;
+        let may = |word| word & (RECV_READY | QUEUED | LANED) == RECV_READY;
         let mut state = self.state.lock_if(may)?;
+        let mut word = state.word();
+        if word & SEND_READY == 0 && (word ^ (word + EPOCH)) & AGE != 0 {
+            return pop_slowly(state);
+        }
         let Some(value) = state.pop_at_once() else {
             return pop_slowly(state);
         };
-        let mut word = state.word();
         if word & SEND_READY == 0 {
             // Keeps it a jump.
             black_box(());
@@ -112,8 +115,13 @@ impl<T> Chan<T> {
 #[inline(never)]
 fn pop_slowly<T>(mut state: WordGuard<'_, State<T>>) -> Option<T> {
     let value = state.pop_available()?;
-    let (more, room) = (state.recv_ready(), state.send_ready());
-    let ended = state.word() & ENDED;
-    mirror(&mut state, more, room, ended);
+    let (before, more, room) = (state.word(), state.recv_ready(), state.send_ready());
+    mirror(&mut state, more, room, before & ENDED);
+    if (state.word() ^ before) & AGE != 0 {
+        // Where a channel is filled and emptied in turn, its ends become ready in turn. With one
+        // more the next such age is reached by a send, which finds little to move to a lane.
+        let word = state.word() + EPOCH;
+        state.set_word(word);
+    }
     Some(value)
 }

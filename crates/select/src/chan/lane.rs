@@ -1,16 +1,22 @@
 //! The lane: how values pass a bounded channel while nobody waits, without its lock.
 //!
 //! ```text
-//! tail, head:     | STOPPED (bit 63) | index (bits 0-62) |
-//! index:          | lap | place below the capacity |
-//! a slot's stamp:   i        free, for the value at index i
-//!                   i + 1    holds it
+//! tail, head:     | position (bits 12-63) | granted (bits 1-11, in the head) | STOPPED (bit 0) |
+//! position:       | lap | place below the capacity |
+//! a slot's stamp:   p        free, for the value at position p
+//!                   p + 1    holds it
 //! ```
 //!
-//! A ring whose two ends are words of their own. Who sends claims an index by moving the tail
+//! A ring whose two ends are words of their own. Who sends claims a position by moving the tail
 //! on, writes the slot and then its stamp; who receives moves the head on, reads, and frees the
 //! slot for the next lap by its stamp. So the two ends meet in the slots alone: neither reads
 //! the other's word, whose line it would take away. One end's rivals meet in one comparison.
+//!
+//! **Granted** is how many of the oldest values are promised to receivers that have not come for
+//! them yet. Who has no grant takes the front all the same, so that values are received in the
+//! order sent, but only if there are more values than grants: if he sees one so many places on.
+//! The count is in the head's word because who comes for his grant takes the front and one from
+//! the count at once.
 //!
 //! **Idle** is what an end is called whose slot is not ready: full or empty, or about to be
 //! otherwise, since the one before has been claimed and is not done. Who then waits asks again
@@ -26,8 +32,8 @@
 //!
 //! Invariants:
 //!
-//! 1. `head <= tail <= head + a lap`.
-//! 2. Neither ever moves back.
+//! 1. `head + granted <= tail <= head + a lap`.
+//! 2. Neither ever moves back; nor, while it runs, does `head + granted`.
 //!
 //! This is Dmitry Vyukov's bounded queue, as in crossbeam's channels, with a bit that stops it.
 #![allow(unsafe_code)]
@@ -40,7 +46,13 @@ use rendez_core::backoff::{Backoff, Company};
 use rendez_core::shim::UnsafeCell;
 use rendez_core::shim::atomic::{AtomicU64, Ordering};
 
-const STOPPED: u64 = 1 << 63;
+const STOPPED: u64 = 1;
+const GRANT: u64 = 1 << 1;
+/// A position is a multiple of this. They wrap around, after months of nothing else, since a lap
+/// is a power of two of them.
+const STEP: u64 = 1 << 12;
+/// With more grants than this it does not run.
+pub(super) const MOST_GRANTED: u32 = 1000;
 
 /// Why the lane did nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +71,11 @@ pub(super) struct Glance {
 pub(super) struct Lane<T> {
     tail: CachePadded<End>,
     head: CachePadded<End>,
-    // A power of two above the number of slots, less one.
-    places: u64,
+    // The last position of the first lap, as which a power of two above the number of slots are
+    // counted.
+    last: u64,
     slots: Box<[Slot<T>]>,
-    // The indices of tail and head when it began to run.
+    // The positions of tail and head when it began to run.
     ran_from: (AtomicU64, AtomicU64),
 }
 
@@ -71,7 +84,7 @@ struct Slot<T> {
     value: UnsafeCell<MaybeUninit<T>>,
 }
 
-// SAFETY: a slot's value is touched by who has claimed its index, one at a time.
+// SAFETY: a slot's value is touched by who has claimed its position, one at a time.
 unsafe impl<T: Send> Sync for Lane<T> {}
 // SAFETY: it owns the values.
 unsafe impl<T: Send> Send for Lane<T> {}
@@ -85,47 +98,57 @@ impl<T> Lane<T> {
     /// An empty one, stopped.
     pub(super) fn new(cap: usize) -> Self {
         let slot = |place| Slot {
-            stamp: AtomicU64::new(place as u64),
+            stamp: AtomicU64::new(place as u64 * STEP),
             value: UnsafeCell::new(MaybeUninit::uninit()),
         };
         Self {
             tail: CachePadded::new(End::stopped()),
             head: CachePadded::new(End::stopped()),
-            places: (cap as u64 + 1).next_power_of_two() - 1,
+            last: ((cap as u64 + 1).next_power_of_two() - 1) * STEP,
             slots: (0..cap).map(slot).collect(),
             ran_from: (AtomicU64::new(0), AtomicU64::new(0)),
         }
     }
 
     #[inline]
-    fn place(&self, i: u64) -> usize {
-        (i & self.places) as usize
+    fn place(&self, p: u64) -> usize {
+        ((p & self.last) / STEP) as usize
     }
 
     #[inline]
-    fn slot(&self, i: u64) -> &Slot<T> {
-        &self.slots[self.place(i)]
+    fn slot(&self, p: u64) -> &Slot<T> {
+        &self.slots[self.place(p)]
     }
 
     #[inline]
-    fn next(&self, i: u64) -> u64 {
-        if self.place(i) + 1 < self.slots.len() {
-            i + 1
+    fn next(&self, p: u64) -> u64 {
+        if self.place(p) + 1 < self.slots.len() {
+            p + STEP
         } else {
-            (i | self.places) + 1
+            (p | self.last).wrapping_add(STEP)
         }
     }
 
-    /// The index of the same slot a lap later.
+    /// The position of the same slot a lap later.
     #[inline]
-    fn lap_later(&self, i: u64) -> u64 {
-        i + self.places + 1
+    fn lap_later(&self, p: u64) -> u64 {
+        p.wrapping_add(self.last + STEP)
+    }
+
+    /// The position `n` steps on; a lap at most.
+    #[inline]
+    fn on(&self, p: u64, n: u64) -> u64 {
+        let beyond = (self.place(p) as u64 + n).checked_sub(self.slots.len() as u64);
+        match beyond {
+            None => p + n * STEP,
+            Some(place) => (self.lap_later(p) & !self.last) | (place * STEP),
+        }
     }
 
     /// How many steps it is from `from` to `to`.
     fn steps(&self, from: u64, to: u64) -> u64 {
-        let lap_of = |i: u64| i >> self.places.trailing_ones();
-        let laps = lap_of(to).wrapping_sub(lap_of(from));
+        let lap_of = |p: u64| p >> (self.last + STEP).trailing_zeros();
+        let laps = lap_of(to).wrapping_sub(lap_of(from)) & lap_of(u64::MAX);
         laps.wrapping_mul(self.slots.len() as u64)
             .wrapping_add(self.place(to) as u64)
             .wrapping_sub(self.place(from) as u64)
@@ -134,27 +157,27 @@ impl<T> Lane<T> {
     /// Puts a value down behind the others, if that goes at once.
     #[inline(always)]
     pub(super) fn send_at_once(&self, value: T) -> Result<(), T> {
-        let Some(i) = self.tail.running() else {
+        let Some(p) = self.tail.running() else {
             return Err(value);
         };
-        let (slot, next) = (self.slot(i), self.next(i));
-        if !slot.is_stamped(i) || !self.tail.claim(i, next) {
+        let (slot, next) = (self.slot(p), self.next(p));
+        if !slot.is_stamped(p) || !self.tail.claim(p, next) {
             return Err(value);
         }
-        // SAFETY: the index is claimed, and its slot is free.
-        unsafe { slot.fill(i, value) };
+        // SAFETY: the position is claimed, and its slot is free.
+        unsafe { slot.fill(p, value) };
         Ok(())
     }
 
-    /// Takes the oldest value, if that goes at once.
+    /// Takes the oldest value, if that goes at once and nothing is granted.
     #[inline(always)]
     pub(super) fn recv_at_once(&self) -> Option<T> {
-        let i = self.head.running()?;
-        let (slot, next, later) = (self.slot(i), self.next(i), self.lap_later(i));
-        if !slot.is_stamped(i + 1) || !self.head.claim(i, next) {
+        let p = self.head.running_ungranted()?;
+        let (slot, next, later) = (self.slot(p), self.next(p), self.lap_later(p));
+        if !slot.is_stamped(p + 1) || !self.head.claim(p, next) {
             return None;
         }
-        // SAFETY: the index is claimed, and its slot holds a value.
+        // SAFETY: the position is claimed, and its slot holds a value.
         Some(unsafe { slot.empty(later) })
     }
 
@@ -179,47 +202,105 @@ impl<T> Lane<T> {
         }
     }
 
-    /// As [`recv_at_once`](Self::recv_at_once), again for as long as rivals are faster.
+    /// Takes the oldest value, if there are more than are granted.
     ///
     /// # Errors
     ///
     /// If there is none to be seen, or the lane is stopped.
     pub(super) fn recv(&self) -> Result<T, Refused> {
+        let word = self.move_head(|word, next| next | (word % STEP))?;
+        Ok(self.take(position(word)))
+    }
+
+    /// Promises a value to the caller, if there are more than are granted.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub(super) fn grant(&self) -> Result<(), Refused> {
+        self.move_head(|word, _| word + GRANT).map(drop)
+    }
+
+    /// Moves the head on, or grants, as `moved` says from its word and the next position, if a value
+    /// can be seen beyond those granted. The word before.
+    fn move_head(&self, moved: impl Fn(u64, u64) -> u64) -> Result<u64, Refused> {
         let mut backoff = None;
         loop {
-            let before = self.head.running();
-            if let Some(value) = self.recv_at_once() {
-                return Ok(value);
+            let word = self.head.running().ok_or(Refused::Stopped)?;
+            let (p, granted) = (position(word), grants(word));
+            if granted >= u64::from(MOST_GRANTED) {
+                return Err(Refused::Stopped);
             }
-            match self.head.running() {
-                None => return Err(Refused::Stopped),
-                after if after == before => return Err(Refused::Idle),
-                Some(_) => stay_away(&mut backoff),
+            if !self.holds_beyond(p, granted) {
+                if self.head.running() == Some(word) {
+                    return Err(Refused::Idle);
+                }
+            } else if self.head.claim(word, moved(word, self.next(p))) {
+                return Ok(word);
             }
+            stay_away(&mut backoff);
         }
+    }
+
+    /// Comes for a value that was promised, if it runs.
+    pub(super) fn redeem(&self) -> Option<T> {
+        let mut backoff = None;
+        loop {
+            let word = self.head.running()?;
+            let p = position(word);
+            debug_assert_ne!(grants(word), 0);
+            let next = self.next(p) | ((word - GRANT) % STEP);
+            if self.head.claim(word, next) {
+                return Some(self.take(p));
+            }
+            stay_away(&mut backoff);
+        }
+    }
+
+    /// Takes the value at `p`, which the caller has claimed. It may be about to be put down.
+    #[inline]
+    fn take(&self, p: u64) -> T {
+        let slot = self.slot(p);
+        slot.await_stamp(p + 1);
+        // SAFETY: it is claimed, and holds a value.
+        unsafe { slot.empty(self.lap_later(p)) }
+    }
+
+    /// Whether a value can be seen beyond those that are `granted` from `p` on.
+    #[inline]
+    fn holds_beyond(&self, p: u64, granted: u64) -> bool {
+        let beyond = self.on(p, granted);
+        self.slot(beyond).is_stamped(beyond + 1)
     }
 
     /// Whether a value can be seen, if it runs.
     #[inline]
     pub(super) fn may_recv(&self) -> Option<bool> {
-        let i = self.head.running()?;
-        Some(self.slot(i).is_stamped(i + 1))
+        let word = self.head.running()?;
+        Some(self.holds_beyond(position(word), grants(word)))
     }
 
     /// Whether a slot can be seen, if it runs.
     #[inline]
     pub(super) fn may_send(&self) -> Option<bool> {
-        let i = self.tail.running()?;
-        Some(self.slot(i).is_stamped(i))
+        let p = self.tail.running()?;
+        Some(self.slot(p).is_stamped(p))
+    }
+
+    /// Whether something is granted, if it runs.
+    pub(super) fn has_grants(&self) -> bool {
+        self.head.running().is_some_and(|word| grants(word) != 0)
     }
 
     /// Whether it holds something, or may be stopped.
     pub(super) fn glance_recv(&self) -> Glance {
         let head = self.head.running();
         let tail = self.tail.running();
+        // What is granted included, it has not moved back since: equal to the tail, it was so when
+        // that was read.
+        let end = head.map(|word| self.on(position(word), grants(word)));
         Glance {
-            // The head has not moved back since: equal, they were so when the tail was read.
-            ready: head.is_none() || tail.is_none() || head != tail,
+            ready: end.is_none() || tail.is_none() || end != tail,
             times: self.times(&self.ran_from.0, tail),
         }
     }
@@ -228,18 +309,19 @@ impl<T> Lane<T> {
     pub(super) fn glance_send(&self) -> Glance {
         let tail = self.tail.running();
         let head = self.head.running();
-        let full = head.map(|head| self.lap_later(head));
+        let full = head.map(|word| self.lap_later(position(word)));
         Glance {
-            ready: tail.is_none() || head.is_none() || tail != full,
-            times: self.times(&self.ran_from.1, head),
+            // What is granted takes up slots here, but no room.
+            ready: tail.is_none() || head.is_none_or(|word| grants(word) != 0) || tail != full,
+            times: self.times(&self.ran_from.1, head.map(position)),
         }
     }
 
-    /// How often an end that was found at `i` has moved since the lane runs.
-    fn times(&self, ran_from: &AtomicU64, i: Option<u64>) -> u64 {
+    /// How often an end that was found at `p` has moved since the lane runs.
+    fn times(&self, ran_from: &AtomicU64, p: Option<u64>) -> u64 {
         // ORDERING: Acquire keeps this before whatever tells that the lane has run all the
         // while, and pairs with the Release of `run`.
-        i.map_or(0, |i| self.steps(ran_from.load(Ordering::Acquire), i))
+        p.map_or(0, |p| self.steps(ran_from.load(Ordering::Acquire), p))
     }
 
     /// Whether it runs.
@@ -247,14 +329,14 @@ impl<T> Lane<T> {
         self.tail.running().is_some()
     }
 
-    /// How many values it holds, if it runs.
+    /// How many values it holds beyond those granted, if it runs.
     pub(super) fn len_running(&self) -> Option<usize> {
         loop {
             let tail = self.tail.running()?;
             let head = self.head.running()?;
             // The two belong together if the tail stood still.
             if self.tail.running()? == tail {
-                return Some(self.steps(head, tail) as usize);
+                return Some((self.steps(position(head), tail) - grants(head)) as usize);
             }
         }
     }
@@ -262,47 +344,50 @@ impl<T> Lane<T> {
 
 /// What the holder of the channel's lock does.
 impl<T> Lane<T> {
-    /// Stops it. How often its ends may have become ready since it ran.
-    pub(super) fn stop(&self) -> u64 {
+    /// Stops it. How often its ends may have become ready since it ran, and how much is granted.
+    pub(super) fn stop(&self) -> (u64, u32) {
         self.tail.stop();
-        self.head.stop();
+        let granted = grants(self.head.stop()) as u32;
         let (tail, head) = &self.ran_from;
-        self.steps(tail.load(Ordering::Relaxed), self.tail.index())
-            + self.steps(head.load(Ordering::Relaxed), self.head.index())
+        let times = self.steps(tail.load(Ordering::Relaxed), self.tail.position())
+            + self.steps(head.load(Ordering::Relaxed), self.head.position());
+        (times, granted)
     }
 
-    /// Lets it run.
-    pub(super) fn run(&self) {
-        let (tail, head) = (self.tail.index(), self.head.index());
+    /// Lets it run, with so much granted.
+    pub(super) fn run(&self, granted: u32) {
+        let (tail, head) = (self.tail.position(), self.head.position());
         self.ran_from.0.store(tail, Ordering::Release);
         self.ran_from.1.store(head, Ordering::Release);
-        self.head.run(head);
+        self.head.run(head + u64::from(granted) * GRANT);
         self.tail.run(tail);
+    }
+
+    /// How many values it holds.
+    pub(super) fn len_stopped(&self) -> usize {
+        self.steps(self.head.position(), self.tail.position()) as usize
     }
 
     /// Puts a value down; there is a slot.
     pub(super) fn push(&self, value: T) {
-        let i = self.tail.index();
-        debug_assert_ne!(i, self.lap_later(self.head.index()));
-        let slot = self.slot(i);
-        slot.await_stamp(i);
+        let p = self.tail.position();
+        debug_assert_ne!(p, self.lap_later(self.head.position()));
+        let slot = self.slot(p);
+        slot.await_stamp(p);
         // SAFETY: the lane is stopped, and the slot is free.
-        unsafe { slot.fill(i, value) };
-        self.tail.set(self.next(i));
+        unsafe { slot.fill(p, value) };
+        self.tail.set(self.next(p));
     }
 
     /// Takes the oldest value.
     #[inline]
     pub(super) fn pop(&self) -> Option<T> {
-        let i = self.head.index();
-        if i == self.tail.index() {
+        let p = self.head.position();
+        if p == self.tail.position() {
             return None;
         }
-        let slot = self.slot(i);
-        slot.await_stamp(i + 1);
-        self.head.set(self.next(i));
-        // SAFETY: the lane is stopped, and the slot holds a value.
-        Some(unsafe { slot.empty(self.lap_later(i)) })
+        self.head.set(self.next(p));
+        Some(self.take(p))
     }
 }
 
@@ -328,17 +413,17 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Puts the value at `i` into it.
+    /// Puts the value at `p` into it.
     ///
     /// # Safety
     ///
-    /// It is stamped `i`, and nobody else has claimed that.
+    /// It is stamped `p`, and nobody else has claimed that.
     #[inline]
-    unsafe fn fill(&self, i: u64, value: T) {
+    unsafe fn fill(&self, p: u64, value: T) {
         // SAFETY: so nobody else touches the slot.
         self.value
             .with_mut(|place| unsafe { (*place).write(value) });
-        self.stamp.store(i + 1, Ordering::Release);
+        self.stamp.store(p + 1, Ordering::Release);
     }
 
     /// Takes its value out, and frees it for the value at `next`.
@@ -357,6 +442,18 @@ impl<T> Slot<T> {
     }
 }
 
+/// A word's position.
+#[inline]
+fn position(word: u64) -> u64 {
+    word & !(STEP - 1)
+}
+
+/// How much is granted by the head's word.
+#[inline]
+fn grants(word: u64) -> u64 {
+    word % STEP / GRANT
+}
+
 /// One of the two words.
 struct End(AtomicU64);
 
@@ -365,7 +462,7 @@ impl End {
         Self(AtomicU64::new(STOPPED))
     }
 
-    /// Its index, if it runs.
+    /// The word, if it runs: of the tail, the position.
     #[inline]
     fn running(&self) -> Option<u64> {
         // ORDERING: Acquire pairs with the Release of `run`.
@@ -373,34 +470,43 @@ impl End {
         (word & STOPPED == 0).then_some(word)
     }
 
-    /// Its index, whether it runs or not.
+    /// As [`running`](Self::running), if nothing is granted: the position.
     #[inline]
-    fn index(&self) -> u64 {
-        self.0.load(Ordering::Relaxed) & !STOPPED
+    fn running_ungranted(&self) -> Option<u64> {
+        // ORDERING: as above.
+        let word = self.0.load(Ordering::Acquire);
+        (word % STEP == 0).then_some(word)
     }
 
-    /// Moves it on from `i`, if it is there and runs.
+    /// Its position, whether it runs or not.
     #[inline]
-    fn claim(&self, i: u64, next: u64) -> bool {
+    fn position(&self) -> u64 {
+        position(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Makes it `next`, if it is `word`, and so runs.
+    #[inline]
+    fn claim(&self, word: u64, next: u64) -> bool {
         self.0
-            .compare_exchange(i, next, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
     }
 
-    fn stop(&self) {
+    /// The word before.
+    fn stop(&self) -> u64 {
         // ORDERING: AcqRel: what was done before is seen by who stops it, and what he has
         // done by whoever finds it stopped.
-        self.0.fetch_or(STOPPED, Ordering::AcqRel);
+        self.0.fetch_or(STOPPED, Ordering::AcqRel)
     }
 
-    fn run(&self, i: u64) {
-        self.0.store(i, Ordering::Release);
+    fn run(&self, word: u64) {
+        self.0.store(word, Ordering::Release);
     }
 
     /// Moves it, stopped.
     #[inline]
-    fn set(&self, i: u64) {
-        self.0.store(i | STOPPED, Ordering::Release);
+    fn set(&self, p: u64) {
+        self.0.store(p | STOPPED, Ordering::Release);
     }
 }
 
@@ -410,4 +516,52 @@ fn stay_away(backoff: &mut Option<Backoff>) {
     backoff
         .get_or_insert_with(|| Backoff::among(Company::Rivals))
         .pause();
+}
+
+#[cfg(all(test, not(rendez_loom)))]
+mod tests {
+    use super::*;
+
+    /// From the first position, and from a lap before they wrap around.
+    #[test]
+    fn positions_are_counted_over_every_end_of_a_lap() {
+        for cap in 1..20 {
+            let lane = Lane::<u8>::new(cap);
+            for first in [0, 0_u64.wrapping_sub(lane.last + STEP)] {
+                let mut from = first;
+                for _ in 0..3 * cap {
+                    let mut to = from;
+                    for n in 0..=cap as u64 {
+                        assert_eq!((lane.on(from, n), lane.steps(from, to)), (to, n));
+                        to = lane.next(to);
+                    }
+                    assert_eq!(lane.on(from, cap as u64), lane.lap_later(from));
+                    from = lane.next(from);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_granted_is_left_to_who_comes_for_it() {
+        for cap in 1..10 {
+            let lane = Lane::new(cap);
+            (0..cap).for_each(|n| lane.push(n));
+            lane.run(cap as u32);
+            assert_eq!(
+                (lane.len_running(), lane.recv()),
+                (Some(0), Err(Refused::Idle))
+            );
+            assert!(!lane.glance_recv().ready && lane.glance_send().ready);
+            assert_eq!(lane.redeem(), Some(0));
+            lane.send(cap).unwrap();
+            assert_eq!(lane.len_running(), Some(1));
+            assert!(lane.glance_recv().ready);
+            lane.grant().unwrap();
+            assert_eq!(lane.grant(), Err(Refused::Idle));
+            (1..=cap).for_each(|n| assert_eq!(lane.redeem(), Some(n)));
+            assert_eq!((lane.recv(), lane.stop().1), (Err(Refused::Idle), 0));
+            assert_eq!((lane.len_stopped(), lane.pop()), (0, None));
+        }
+    }
 }

@@ -9,12 +9,14 @@
 mod at_once;
 pub(crate) mod handle;
 mod lane;
+mod looking;
 mod queueing;
 pub(crate) mod recv;
 mod ring;
 pub(crate) mod send;
 pub(crate) mod slot;
 pub(crate) mod state;
+mod store;
 
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
@@ -23,8 +25,8 @@ use rendez_core::backoff::Company;
 use rendez_core::case::Probe;
 use rendez_core::hooks;
 use rendez_core::lock::{WordGuard, WordLock};
-use rendez_core::shim::OnceLock;
 use rendez_core::shim::atomic::{AtomicU32, AtomicUsize, Ordering};
+use rendez_core::shim::{Arc, OnceLock};
 use rendez_core::wake::WakeList;
 
 use lane::{Glance, Lane};
@@ -38,7 +40,8 @@ const SEND_READY: u64 = 1 << 2;
 const QUEUED: u64 = 1 << 3;
 const ENDED: u64 = 1 << 4;
 const RUNNING: u64 = 1 << 5;
-const EPOCH: u64 = 1 << 6;
+const LANED: u64 = 1 << 6;
+const EPOCH: u64 = 1 << 7;
 /// Changes each time the epoch has grown by 64.
 const AGE: u64 = EPOCH << 6;
 
@@ -61,16 +64,16 @@ const MOVED: usize = 64;
 #[repr(C)]
 pub(crate) struct Chan<T> {
     /// Once two have fought for the lock, or many values have passed: see the lane's file.
-    lane: OnceLock<Box<Lane<T>>>,
+    lane: OnceLock<Arc<Lane<T>>>,
     // Guards everything a value passes through. No other lock is taken under it. Its word:
     //
-    //     | epoch (bits 6-63) | RUNNING | ENDED | QUEUED | SEND_READY | RECV_READY | LOCKED |
+    //     | epoch (bits 7-63) | LANED | RUNNING | ENDED | QUEUED | SEND_READY | RECV_READY | LOCKED |
     //
     // QUEUED: somebody stands in a queue. ENDED: closed, or an end has no handle left. With
-    // neither, an operation that need not wait concerns the buffer alone. RUNNING: the buffer
-    // is empty, and values pass by the lane; no other flag is set. The epoch grows whenever a
-    // flag rises. While LOCKED is set the flags say nothing: whom an operation has served may
-    // already run, and must not see them as they were before.
+    // neither, an operation that need not wait concerns the buffer alone. LANED: that is the lane.
+    // RUNNING: values pass by it, and it counts the grants; of the flags before it none is set. The
+    // epoch grows whenever a flag rises. While LOCKED is set the flags say nothing: whom an operation
+    // has served may already run, and must not see them as they were before.
     state: WordLock<State<T>>,
     cap: Option<usize>,
     pub(crate) n_senders: AtomicUsize,
@@ -83,9 +86,7 @@ pub(crate) struct Chan<T> {
 impl<T> Chan<T> {
     fn new(cap: Option<usize>, buf: Ring<T>) -> Self {
         let state = State::new(cap, buf);
-        // Of an odd epoch: where a channel is filled and emptied in turn, its ends become ready in
-        // turn, and each 64th rise is one that a send makes, which looks for it.
-        let word = EPOCH | if state.send_ready() { SEND_READY } else { 0 };
+        let word = if state.send_ready() { SEND_READY } else { 0 };
         Self {
             lane: OnceLock::new(),
             state: WordLock::new(word, state),
@@ -152,10 +153,12 @@ impl<T> Chan<T> {
     #[cold]
     fn stop_lane_slow(&self, state: &mut WordGuard<'_, State<T>>) {
         if let Some(lane) = self.lane.get() {
-            let times = lane.stop();
+            let times = state.stop(lane);
             state.lane_rests = RESTS && times < PAYS;
+            if state.lane_rests {
+                state.leave_lane();
+            }
             let epoch = (state.word() / EPOCH).wrapping_add(times);
-            state.move_from(lane);
             state.set_word(epoch.wrapping_mul(EPOCH));
         }
     }
@@ -178,7 +181,8 @@ impl<T> Chan<T> {
         Err(lane)
     }
 
-    /// Lets the lane run, if it can, though nobody has fought for the lock: its ends take less.
+    /// Lets the lane run, if it can, though nobody has fought for the lock: its ends take less. To
+    /// be called when the epoch has grown by 64.
     #[cold]
     #[inline(never)]
     fn run_lane_alone(&self, mut state: WordGuard<'_, State<T>>) {
@@ -192,13 +196,13 @@ impl<T> Chan<T> {
 
     /// The lane, made if it was not, unless the capacity is less than `least`, or it took more
     /// than `most` bytes.
-    fn lay_lane(&self, least: usize, most: usize) -> Option<&Lane<T>> {
+    fn lay_lane(&self, least: usize, most: usize) -> Option<&Arc<Lane<T>>> {
         if let Some(lane) = self.lane.get() {
             return Some(lane);
         }
         let worth = |&cap: &usize| cap >= least && Lane::<T>::bytes(cap) <= most;
         let cap = self.cap.filter(worth)?;
-        Some(self.lane.get_or_init(|| Box::new(Lane::new(cap))))
+        Some(self.lane.get_or_init(|| Arc::new(Lane::new(cap))))
     }
 
     /// As if somebody had found the lock taken, for tests: at capacity 1 as well.
@@ -238,10 +242,10 @@ impl<T> Chan<T> {
             .lock_if(|word| word & (ready | QUEUED | ENDED) == ready)
     }
 
-    /// Locks, if nobody holds the lock and nothing has ended.
+    /// Locks, if nobody holds the lock, nothing has ended and no lane runs.
     #[inline]
     fn lock_unended(&self) -> Option<WordGuard<'_, State<T>>> {
-        self.state.lock_if(|word| word & ENDED == 0)
+        self.state.lock_if(|word| word & (ENDED | RUNNING) == 0)
     }
 
     /// Mirrors what is ready in a channel that has not ended and is not watched.
@@ -431,33 +435,34 @@ impl<T> Locked<'_, T> {
 
 /// Lets the lane run, as the state suits it.
 #[cold]
-fn run<T>(lane: &Lane<T>, state: &mut WordGuard<'_, State<T>>) {
-    state.move_to(lane);
-    lane.run();
+fn run<T>(lane: &Arc<Lane<T>>, state: &mut WordGuard<'_, State<T>>) {
+    state.run(lane);
     let epoch = (state.word() / EPOCH).wrapping_add(1);
-    state.set_word(epoch.wrapping_mul(EPOCH) | RUNNING);
+    state.set_word(epoch.wrapping_mul(EPOCH) | RUNNING | LANED);
 }
 
 /// Mirrors what is ready, as the caller knows it.
 #[inline]
 fn mirror<T>(guard: &mut WordGuard<'_, State<T>>, recv: bool, send: bool, rest: u64) {
+    let laned = if guard.lane.is_some() { LANED } else { 0 };
     let flags = if recv { RECV_READY } else { 0 } | if send { SEND_READY } else { 0 };
     let before = guard.word();
     let risen = flags & !before != 0;
     let epoch = (before & !(EPOCH - 1)) + u64::from(risen) * EPOCH;
-    guard.set_word(epoch | rest | flags);
+    guard.set_word(epoch | laned | rest | flags);
     debug_assert!(is_mirrored(guard));
 }
 
 /// Whether the word says what is ready.
 fn is_mirrored<T>(guard: &WordGuard<'_, State<T>>) -> bool {
     let [recv, send] = [RECV_READY, SEND_READY].map(|flag| guard.word() & flag != 0);
-    (recv, send) == (guard.recv_ready(), guard.send_ready())
+    let laned = guard.word() & LANED != 0;
+    (recv, send, laned) == (guard.recv_ready(), guard.send_ready(), guard.lane.is_some())
 }
 
 #[cfg(all(test, not(rendez_loom)))]
 mod tests {
-    use crate::{bounded, unbounded};
+    use crate::{Select, bounded, unbounded};
 
     /// Whether values pass by a lane after so many of them, sent and received by one thread.
     fn runs_after(values: usize, cap: usize) -> bool {
@@ -490,13 +495,39 @@ mod tests {
     #[test]
     fn a_lane_begins_where_batches_pass() {
         for cap in [2, 3, 100] {
-            let (tx, rx) = bounded(cap);
-            for _ in 0..40 {
-                (0..cap).for_each(|i| tx.send(i).unwrap());
-                (0..cap).for_each(|i| assert_eq!(rx.recv(), Ok(i)));
+            // So many pass one by one before, by which each end comes to be the 64th to get ready.
+            for before in 0..4 {
+                let (tx, rx) = bounded(cap);
+                for i in 0..before {
+                    tx.send(i).unwrap();
+                    assert_eq!(rx.recv(), Ok(i));
+                }
+                for _ in 0..80 {
+                    (0..cap).for_each(|i| tx.send(i).unwrap());
+                    (0..cap).for_each(|i| assert_eq!(rx.recv(), Ok(i)));
+                }
+                assert!(tx.chan.is_running(), "{cap}, {before}");
             }
-            assert!(tx.chan.is_running(), "{cap}");
         }
+    }
+
+    #[test]
+    fn what_is_granted_takes_up_no_room() {
+        let (tx, rx) = bounded(2);
+        tx.chan.expect_rivals();
+        tx.send(1).unwrap();
+        let mut select = Select::new();
+        let arm = select.recv(&rx);
+        let granted = select.select();
+        tx.send(2).unwrap();
+        assert!(tx.chan.is_running() && !tx.is_full());
+        // No slot is left, but room for one.
+        assert!(!tx.chan.may_send());
+        for i in 3..=4 {
+            assert_eq!(tx.chan.try_send_waiting(i).is_ok(), i == 3);
+        }
+        assert_eq!((arm, granted.recv(&rx)), (0, Ok(1)));
+        assert_eq!(rx.try_iter().collect::<Vec<_>>(), [2, 3]);
     }
 
     #[test]

@@ -99,6 +99,9 @@ impl<T> Chan<T> {
     /// Comes for a promised value.
     #[inline]
     fn redeem(&self) -> Option<T> {
+        if let Some(value) = self.lane.get().and_then(|lane| lane.redeem()) {
+            return Some(value);
+        }
         if let Some(mut state) = self.lock_unended() {
             // It was counted nowhere: nothing becomes ready, and nothing ends.
             return state.redeem();
@@ -258,6 +261,10 @@ unsafe impl<T> Case for Recv<'_, T> {
     }
 
     fn try_now(&self) -> Option<Outcome> {
+        match self.0.lane.get().map(|lane| lane.grant()) {
+            Some(Ok(())) => return Some(GRANTED),
+            Some(Err(Refused::Idle | Refused::Stopped)) | None => {}
+        }
         if let Some(mut state) = self.0.lock_plain(RECV_READY) {
             state.grant();
             let (more, room) = (state.available() > 0, state.has_room());

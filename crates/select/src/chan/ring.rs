@@ -57,7 +57,7 @@ impl<T> Ring<T> {
 
     /// For `sparse`, with `size` slots.
     fn sparse_at(size: usize) -> u8 {
-        if size > Self::KEPT_SLOTS {
+        if size_of::<T>() != 0 && size > Self::KEPT_SLOTS {
             (size / SPARSE).max(1).ilog2() as u8
         } else {
             0
@@ -395,6 +395,7 @@ mod tests {
         let mut ring = Ring::new();
         (0..100).for_each(|_| ring.push_back(()));
         assert_eq!(ring.len(), 100);
-        assert_eq!((0..101).filter_map(|_| ring.pop_front()).count(), 100);
+        assert_eq!(ring.pop_front_at_once(99), Some(()));
+        assert_eq!((0..101).filter_map(|_| ring.pop_front()).count(), 99);
     }
 }

@@ -51,6 +51,16 @@ impl<T> Chan<T> {
         }
     }
 
+    /// As [`try_send_slow`](Self::try_send_slow), for who would wait for a slot now: what is granted
+    /// takes up slots of the lane, but no room.
+    pub(crate) fn try_send_waiting(&self, value: T) -> Result<(), TrySend<T>> {
+        let unsure = || self.lane.get().is_some_and(|lane| lane.has_grants());
+        match self.try_send_slow(value) {
+            Err(TrySend::Full(value)) if unsure() => self.try_send_locked(value),
+            sent => sent,
+        }
+    }
+
     /// As [`try_send`](Self::try_send), and full is full, whatever is under way.
     #[inline]
     pub(crate) fn try_send_surely(&self, value: T) -> Result<(), TrySend<T>> {

@@ -31,9 +31,10 @@
 
 use rendez_core::case::Outcome;
 use rendez_core::queue::{Claimed, Queue};
+use rendez_core::shim::Arc;
 use rendez_core::wake::{Wake, WakeList};
 
-use super::lane::Lane;
+use super::lane::{Lane, MOST_GRANTED};
 use super::ring::Ring;
 use super::slot;
 
@@ -60,12 +61,12 @@ pub(crate) const WATCH_SEND: *const () = std::ptr::without_provenance(1);
 // needs while nobody is queued.
 #[repr(C)]
 pub(crate) struct State<T> {
-    buf: Ring<T>,
+    pub(super) ring: Ring<T>,
     granted: u32,
     returned: u32,
     room: isize,
     offers: isize,
-    cap: isize,
+    pub(super) cap: isize,
     /// Who keep the channel's memory: the two ends, and weak handles.
     n_keepers: usize,
     pub(crate) sendq: Queue,
@@ -75,6 +76,10 @@ pub(crate) struct State<T> {
     pub(crate) closeq: Queue,
     // Of `CLOSED_BY_CALL`, `NO_SENDERS` and `NO_RECEIVERS`.
     ends: u8,
+    /// The lane, while the values are in it.
+    pub(super) lane: Option<Arc<Lane<T>>>,
+    /// How many of them, unless it runs.
+    pub(super) in_lane: usize,
     /// Whether the lane is not to go on at once, since its last run was too short.
     pub(super) lane_rests: bool,
 }
@@ -90,7 +95,7 @@ impl<T> State<T> {
     pub(super) fn new(cap: Option<usize>, buf: Ring<T>) -> Self {
         let cap = cap.map_or(UNBOUNDED, |cap| isize::try_from(cap).unwrap_or(UNBOUNDED));
         Self {
-            buf,
+            ring: buf,
             granted: 0,
             returned: 0,
             room: cap,
@@ -102,38 +107,43 @@ impl<T> State<T> {
             watchq: Queue::new(),
             closeq: Queue::new(),
             ends: 0,
+            lane: None,
+            in_lane: 0,
             lane_rests: false,
         }
     }
 
-    /// Whether values could pass by the lane: nothing but available values is here, at most `most`
-    /// of them, and nobody; and there is room for as many.
+    /// Whether values could pass by the lane: nothing but values is here, all available or
+    /// granted, and nobody; and those that are not in it yet are at most `most`, with room for as many.
     pub(super) fn suits_lane(&self, most: usize) -> bool {
         let queued = self.sendq.len() | self.recvq.len();
-        let promised = self.granted | self.returned;
-        let few = self.buf.len() <= most.min(self.cap.unsigned_abs() / 2);
-        self.is_plain() && queued == 0 && promised == 0 && self.offers == 0 && few
+        let promised = self.granted <= MOST_GRANTED && self.returned == 0;
+        let few = match self.lane {
+            Some(_) => self.ring.is_empty(),
+            None => self.ring.len() <= most.min(self.cap.unsigned_abs() / 2),
+        };
+        self.is_plain() && queued == 0 && promised && self.offers == 0 && few
     }
 
-    /// Moves all values to the lane, which is stopped.
-    pub(super) fn move_to(&mut self, lane: &Lane<T>) {
-        while let Some(value) = self.buf.pop_front() {
-            lane.push(value);
-        }
+    /// Lets `lane` run, which is stopped.
+    pub(super) fn run(&mut self, lane: &Arc<Lane<T>>) {
+        self.enter_lane(lane);
+        lane.run(std::mem::take(&mut self.granted));
     }
 
-    /// Moves all values here from the lane, which is stopped.
-    pub(super) fn move_from(&mut self, lane: &Lane<T>) {
-        while let Some(value) = lane.pop() {
-            self.buf.push_back(value);
-        }
-        self.room = self.cap.saturating_sub_unsigned(self.buf.len());
+    /// Stops `lane`, which runs. How often its ends may have become ready since.
+    pub(super) fn stop(&mut self, lane: &Lane<T>) -> u64 {
+        let (times, granted) = lane.stop();
+        self.in_lane = lane.len_stopped();
+        self.granted = granted;
+        self.room = self.cap.saturating_sub_unsigned(self.available());
+        times
     }
 
     /// Values without a receiver.
     #[inline]
     pub(crate) fn available(&self) -> usize {
-        self.buf.len() - self.granted as usize
+        self.len() - self.granted as usize
     }
 
     /// Whether a value that comes may go to an open receiver: not while there is one before it.
@@ -159,8 +169,9 @@ impl<T> State<T> {
         self.room.min(0).unsigned_abs()
     }
 
-    /// It ends in this way; whether it had not before.
+    /// It ends in this way; whether it had not before. Its lane has run for the last time.
     pub(super) fn ends_by(&mut self, how: u8) -> bool {
+        self.leave_lane();
         let before = self.ends;
         self.ends |= how;
         before & how == 0
@@ -187,7 +198,7 @@ impl<T> State<T> {
     /// Whether nothing will ever be received again.
     #[inline]
     pub(crate) fn is_drained(&self) -> bool {
-        self.no_more() && self.buf.is_empty() && self.offers == 0
+        self.no_more() && self.len() == 0 && self.offers == 0
     }
 
     /// Whether a receive is worth a try.
@@ -206,7 +217,7 @@ impl<T> State<T> {
     #[inline]
     pub(crate) fn put(&mut self, value: T) {
         debug_assert!(self.has_room());
-        self.buf.push_back(value);
+        self.push_back(value);
         self.room -= 1;
     }
 
@@ -214,7 +225,7 @@ impl<T> State<T> {
     #[inline(always)]
     pub(super) fn put_at_once(&mut self, value: T) -> Result<(), T> {
         debug_assert!(self.has_room());
-        self.buf.push_back_at_once(value)?;
+        self.ring.push_back_at_once(value)?;
         self.room -= 1;
         Ok(())
     }
@@ -225,14 +236,14 @@ impl<T> State<T> {
         if self.returned != 0 {
             return None;
         }
-        let value = self.buf.pop_front_at_once(self.granted as usize)?;
+        let value = self.ring.pop_front_at_once(self.granted as usize)?;
         self.room += 1;
         Some(value)
     }
 
     /// As [`put`](Self::put), where there may be none.
     pub(crate) fn insert(&mut self, value: T) {
-        self.buf.push_back(value);
+        self.push_back(value);
         if self.room + self.offers > 0 {
             self.room -= 1;
         } else {
@@ -247,7 +258,7 @@ impl<T> State<T> {
             return None;
         }
         self.uncount();
-        self.buf.pop_front()
+        self.pop_front()
     }
 
     /// One value fewer is available.
@@ -285,7 +296,7 @@ impl<T> State<T> {
     #[inline]
     pub(crate) fn redeem(&mut self) -> Option<T> {
         self.granted -= 1;
-        self.buf.pop_front()
+        self.pop_front()
     }
 
     /// Gives a promise back: the value goes to the next receiver, or stays, received
@@ -306,7 +317,7 @@ impl<T> State<T> {
         let Some(receiver) = self.recvq.claim_at_once(|payload| payload.is_null()) else {
             return Err(value);
         };
-        self.buf.push_back(value);
+        self.push_back(value);
         self.granted += 1;
         Ok(receiver.complete_one(GRANTED))
     }
@@ -354,7 +365,7 @@ impl<T> State<T> {
             self.give_behind(receiver, value, wakes);
         } else if receiver.payload().is_null() {
             // Neither an available value more, nor less room: there is nothing to settle.
-            self.buf.push_back(value);
+            self.push_back(value);
             self.granted += 1;
             receiver.complete(GRANTED, wakes);
         } else {
@@ -407,7 +418,7 @@ impl<T> State<T> {
 
     /// Takes a value back that was received and not wanted: it is received first.
     pub(crate) fn put_back(&mut self, value: T, wakes: &mut WakeList) {
-        self.buf.push_front(value);
+        self.push_front(value);
         self.returned += 1;
         self.settle(wakes);
     }
@@ -417,7 +428,8 @@ impl<T> State<T> {
         self.returned = 0;
         self.granted = 0;
         self.room = self.cap - self.offers;
-        self.buf.take()
+        self.leave_lane();
+        self.ring.take()
     }
 
     /// What a receiver gets when a value comes straight from its sender: that value, or,
@@ -425,9 +437,9 @@ impl<T> State<T> {
     /// taking its place. A promise is for one receive, not for a value: who comes first
     /// takes the front, so values are received in the order sent.
     fn exchange(&mut self, value: T) -> T {
-        match self.buf.pop_front() {
+        match self.pop_front() {
             Some(front) => {
-                self.buf.push_back(value);
+                self.push_back(value);
                 front
             }
             None => value,
@@ -444,7 +456,7 @@ impl<T> State<T> {
     /// Takes a claimed sender's value under a promise to the caller.
     pub(crate) fn take_granted(&mut self, sender: Claimed, wakes: &mut WakeList) {
         if let Some(value) = slot::take_from(&sender) {
-            self.buf.push_back(value);
+            self.push_back(value);
             self.granted += 1;
         }
         sender.complete(SENT, wakes);
