@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::peers::tasks::{TaskChan, for_each_task_chan};
-use crate::peers::{Cap, Task, cap_name};
+use crate::peers::{Cap, Task, cap_name, task};
 use crate::rows::Rows;
 
 const CAPS: [Cap; 4] = [Some(0), Some(1), Some(100), None];
@@ -62,12 +62,12 @@ fn through<C: TaskChan>(cap: Cap, senders: usize, receivers: usize, n: u64) -> D
     let mut tasks: Vec<Task> = Vec::new();
     for _ in 1..receivers {
         let rx = C::clone_rx(&rx).expect("tried before");
-        tasks.push(Box::pin(drain::<C>(rx)));
+        tasks.push(task(drain::<C>(rx)));
     }
-    tasks.push(Box::pin(drain::<C>(rx)));
+    tasks.push(task(drain::<C>(rx)));
     for _ in 0..senders {
         let tx = tx.clone();
-        tasks.push(Box::pin(async move {
+        tasks.push(task(async move {
             for i in 0..each {
                 C::send(&tx, i as usize).await;
             }

@@ -4,9 +4,12 @@ pub(crate) mod runtimes;
 pub(crate) mod tasks;
 pub(crate) mod threads;
 
+use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::{Barrier, OnceLock};
 use std::time::{Duration, Instant};
+
+use crossbeam_utils::CachePadded;
 
 /// A capacity; `None` is unbounded.
 pub(crate) type Cap = Option<usize>;
@@ -40,6 +43,16 @@ pub(crate) fn on_threads(work: Vec<Work>) -> Duration {
 
 /// What a task does.
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A task whose state shares no cache line with another's, wherever the allocator puts it: what two
+/// tasks on two cores take is not to depend on who their neighbours are.
+pub(crate) fn task(work: impl Future<Output = ()> + Send + 'static) -> Task {
+    Box::pin(async move {
+        let line = CachePadded::new(());
+        work.await;
+        black_box(&line);
+    })
+}
 
 /// Runs each as a task of tokio's runtime; the time until the last has ended.
 pub(crate) fn on_tokio(tasks: Vec<Task>) -> Duration {
