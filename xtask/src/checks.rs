@@ -6,8 +6,8 @@ use crate::shell::{Outcome, cargo, failed, root, run};
 /// The package of the benchmarks.
 const BENCH: &str = "rendez-bench";
 
-/// The tests of channels once more, with a lane from the start, which otherwise only rivals
-/// for a lock have.
+/// The tests of channels once more, with a lane or a front from the start, which otherwise only
+/// rivals for a lock have.
 pub(crate) fn lanes() -> Outcome {
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     run(cargo(&["test", "--package", "rendez-select", "--tests"])

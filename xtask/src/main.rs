@@ -26,7 +26,7 @@ usage: cargo xtask <command>
   loom [-p CRATE]... [--long] [FILTER]
                            explore the models; --long allows more preemptions
   tidy                     layers, file headers, the list of unsafe files, links
-  lanes                    rendez-select's tests, every channel's values passing by its lane
+  lanes                    rendez-select's tests, every channel with its lane or front
   conformance [FILE]...    crossbeam-channel's own tests against rendez-select
   soak [--minutes N] [-p CRATE]...
                            the randomized tests of all crates for an hour, or N minutes

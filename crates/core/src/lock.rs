@@ -24,6 +24,8 @@ use std::ops::{Deref, DerefMut};
 
 use crate::backoff::{Backoff, Company};
 use crate::shim::atomic::{AtomicU64, Ordering};
+#[cfg(not(rendez_loom))]
+use crate::shim::multicore;
 use crate::shim::{UnsafeCell, fetch_to_change};
 
 const LOCKED: u64 = 1;
@@ -84,6 +86,26 @@ impl<T> WordLock<T> {
             #[cfg(rendez_loom)]
             _gate: Some(gate),
         }
+    }
+
+    /// As [`lock_among`](Self::lock_among), of one whose holder takes it again as soon as he has released
+    /// it: sets the bit some times without a look, which would come too late.
+    #[inline]
+    pub fn lock_between(&self, company: impl FnOnce() -> Company) -> WordGuard<'_, T> {
+        #[cfg(not(rendez_loom))]
+        if multicore() {
+            /// A few microseconds where the line has to come from another core each time.
+            const TRIES: u32 = 32;
+            for _ in 0..TRIES {
+                if self.word.fetch_or(LOCKED, Ordering::Acquire) & LOCKED == 0 {
+                    return WordGuard {
+                        lock: self,
+                        word: self.word.load(Ordering::Relaxed) & !LOCKED,
+                    };
+                }
+            }
+        }
+        self.lock_among(company)
     }
 
     /// Fetches the word's line for a change, before it is looked at.

@@ -1165,17 +1165,24 @@ fn other_waits_that_are_dropped_take_nothing() {
     });
 }
 
-/// A channel whose values pass by the lane.
-fn laned<T>(cap: usize) -> (Sender<T>, Receiver<T>) {
-    let (tx, rx) = bounded(cap);
+/// A channel whose values pass by the lane, or are received by the front if it is unbounded.
+fn beside<T>(cap: impl Into<Option<usize>>) -> (Sender<T>, Receiver<T>) {
+    let (tx, rx) = cap.into().map_or_else(unbounded, bounded);
     rendez_select::__private::expect_rivals(&tx);
     (tx, rx)
 }
 
+/// Checks it with a lane, and with a front.
+fn model_beside(name: &str, check: impl Fn(Option<usize>) + Copy + Send + Sync + 'static) {
+    for (what, cap) in [("lane", Some(2)), ("front", None)] {
+        model(&format!("{what}: {name}"), move || check(cap));
+    }
+}
+
 #[test]
-fn two_senders_of_a_lane_lose_nothing() {
-    model("lane: two senders, a receiver", || {
-        let (tx, rx) = laned(2);
+fn two_senders_beside_the_lock_lose_nothing() {
+    model_beside("two senders, a receiver", |cap| {
+        let (tx, rx) = beside(cap);
         let other = tx.clone();
         let a = thread::spawn(move || tx.send(1).unwrap());
         let b = thread::spawn(move || other.send(2).unwrap());
@@ -1191,7 +1198,7 @@ fn a_receiver_that_queues_stops_the_lane_and_misses_nothing() {
     for cap in [1, 2] {
         let name = format!("lane, cap {cap}: a send against a receiver that queues");
         model(&name, move || {
-            let (tx, rx) = laned(cap);
+            let (tx, rx) = beside(cap);
             let sender = thread::spawn(move || {
                 tx.send(7).unwrap();
                 tx
@@ -1208,7 +1215,7 @@ fn a_sender_that_queues_stops_the_lane_and_misses_no_room() {
     for cap in [1, 2] {
         let name = format!("lane, cap {cap}: a receive against a sender that queues");
         model(&name, move || {
-            let (tx, rx) = laned(cap);
+            let (tx, rx) = beside(cap);
             (0..cap).for_each(|i| tx.try_send(i).unwrap());
             let sender = thread::spawn(move || tx.send(cap).unwrap());
             let first = rx.try_recv();
@@ -1221,9 +1228,9 @@ fn a_sender_that_queues_stops_the_lane_and_misses_no_room() {
 }
 
 #[test]
-fn two_receivers_of_a_lane_share_what_comes() {
-    model("lane: a value and the end for two receivers", || {
-        let (tx, rx) = laned(2);
+fn two_receivers_beside_the_lock_share_what_comes() {
+    model_beside("a value and the end for two receivers", |cap| {
+        let (tx, rx) = beside(cap);
         let other = rx.clone();
         let receiver = thread::spawn(move || other.recv().is_ok());
         let sender = thread::spawn(move || tx.send(1).unwrap());
@@ -1235,8 +1242,8 @@ fn two_receivers_of_a_lane_share_what_comes() {
 
 #[test]
 fn what_a_lane_took_before_the_close_is_received() {
-    model("lane: close against a send", || {
-        let (tx, rx) = laned(2);
+    model_beside("close against a send", |cap| {
+        let (tx, rx) = beside(cap);
         let other = tx.clone();
         let sender = thread::spawn(move || other.send(1).is_ok());
         tx.close();
@@ -1248,9 +1255,9 @@ fn what_a_lane_took_before_the_close_is_received() {
 
 #[test]
 fn values_in_a_lane_are_dropped_with_the_last_receiver() {
-    model("lane: the last receiver goes, against a send", || {
+    model_beside("the last receiver goes, against a send", |cap| {
         let value = Arc::new(());
-        let (tx, rx) = laned(2);
+        let (tx, rx) = beside(cap);
         tx.send(Arc::clone(&value)).unwrap();
         let theirs = Arc::clone(&value);
         let sender = thread::spawn(move || drop(tx.send(theirs)));
@@ -1262,8 +1269,8 @@ fn values_in_a_lane_are_dropped_with_the_last_receiver() {
 
 #[test]
 fn a_future_that_waited_beside_a_lane_passes_on_what_it_was_promised() {
-    model("lane: a waiting receive is dropped against a send", || {
-        let (tx, rx) = laned(2);
+    model_beside("a waiting receive is dropped against a send", |cap| {
+        let (tx, rx) = beside(cap);
         let mut receiving = Box::pin(rx.recv_async());
         assert!(poll_once(receiving.as_mut()).is_pending());
         let sender = thread::spawn(move || {
@@ -1279,8 +1286,8 @@ fn a_future_that_waited_beside_a_lane_passes_on_what_it_was_promised() {
 
 #[test]
 fn two_looks_at_lanes_do_not_miss_a_token_that_goes_to_and_fro() {
-    model("lane: two looks, a token goes to and fro", || {
-        let ((ta, ra), (tb, rb)) = (laned(2), laned(2));
+    model_beside("two looks, a token goes to and fro", |cap| {
+        let ((ta, ra), (tb, rb)) = (beside(cap), beside(cap));
         tb.try_send(()).unwrap();
         let arms = [ra.clone(), rb.clone()];
         // Spawned, since the model does not preempt a main thread that only looks.
@@ -1302,7 +1309,7 @@ fn two_looks_at_lanes_do_not_miss_a_token_that_goes_to_and_fro() {
 #[test]
 fn two_looks_at_a_full_lane_do_not_miss_room() {
     model("lane: two looks, room comes and goes", || {
-        let (tx, rx) = laned(1);
+        let (tx, rx) = beside(1);
         tx.try_send(0).unwrap();
         let theirs = tx.clone();
         let looker = thread::spawn(move || {
@@ -1319,9 +1326,9 @@ fn two_looks_at_a_full_lane_do_not_miss_room() {
 }
 
 #[test]
-fn try_receives_of_a_lane_find_what_was_sent_before() {
-    model("lane: two senders, a look after one of them", || {
-        let (tx, rx) = laned(2);
+fn try_receives_beside_the_lock_find_what_was_sent_before() {
+    model_beside("two senders, a look after one of them", |cap| {
+        let (tx, rx) = beside(cap);
         let other = tx.clone();
         let sender = thread::spawn(move || other.try_send(1).unwrap());
         tx.try_send(2).unwrap();
@@ -1332,9 +1339,9 @@ fn try_receives_of_a_lane_find_what_was_sent_before() {
 
 type Receiving = Pin<Box<dyn Future<Output = Result<u8, RecvError>> + Send>>;
 
-/// A lane, and a receive that has been granted the 1 in it and not come for it.
-fn granted() -> (Sender<u8>, Receiver<u8>, Receiving) {
-    let (tx, rx) = laned(2);
+/// A lane or a front, and a receive that has been granted the 1 in it and not come for it.
+fn granted(cap: Option<usize>) -> (Sender<u8>, Receiver<u8>, Receiving) {
+    let (tx, rx) = beside(cap);
     let theirs = rx.clone();
     let mut receiving: Receiving = Box::pin(async move { theirs.recv_async().await });
     assert!(poll_once(receiving.as_mut()).is_pending());
@@ -1344,30 +1351,27 @@ fn granted() -> (Sender<u8>, Receiver<u8>, Receiving) {
 
 #[test]
 fn who_comes_for_a_grant_beside_a_lane_finds_a_value() {
-    model(
-        "lane: a grant is fetched against a receive and a send",
-        || {
-            let (tx, rx, mut receiving) = granted();
-            let sender = thread::spawn(move || tx.try_send(2).unwrap());
-            let theirs = rx.clone();
-            let receiver = thread::spawn(move || theirs.try_recv());
-            let Poll::Ready(Ok(mine)) = poll_once(receiving.as_mut()) else {
-                unreachable!("it has been promised one");
-            };
-            sender.join().unwrap();
-            let theirs = receiver.join().unwrap();
-            let rest = rx.try_recv();
-            let got = [Ok(mine), theirs, rest].into_iter().flatten();
-            assert_eq!(got.map(u32::from).sum::<u32>(), 3);
-            assert!(theirs.is_err() || rest.is_err(), "there were two values");
-        },
-    );
+    model_beside("a grant is fetched against a receive and a send", |cap| {
+        let (tx, rx, mut receiving) = granted(cap);
+        let sender = thread::spawn(move || tx.try_send(2).unwrap());
+        let theirs = rx.clone();
+        let receiver = thread::spawn(move || theirs.try_recv());
+        let Poll::Ready(Ok(mine)) = poll_once(receiving.as_mut()) else {
+            unreachable!("it has been promised one");
+        };
+        sender.join().unwrap();
+        let theirs = receiver.join().unwrap();
+        let rest = rx.try_recv();
+        let got = [Ok(mine), theirs, rest].into_iter().flatten();
+        assert_eq!(got.map(u32::from).sum::<u32>(), 3);
+        assert!(theirs.is_err() || rest.is_err(), "there were two values");
+    });
 }
 
 #[test]
 fn who_has_no_grant_leaves_a_value_for_who_has() {
-    model("lane: two receives beside a grant, against a send", || {
-        let (tx, rx, mut receiving) = granted();
+    model_beside("two receives beside a grant, against a send", |cap| {
+        let (tx, rx, mut receiving) = granted(cap);
         let sender = thread::spawn(move || tx.try_send(2).unwrap());
         let got: Vec<_> = [rx.try_recv(), rx.try_recv()]
             .into_iter()
@@ -1383,43 +1387,37 @@ fn who_has_no_grant_leaves_a_value_for_who_has() {
 
 #[test]
 fn a_grant_dropped_beside_a_lane_leaves_its_value() {
-    model(
-        "lane: a grant is dropped against a receive and a send",
-        || {
-            let (tx, rx, receiving) = granted();
-            let sender = thread::spawn(move || tx.try_send(2).unwrap());
-            let theirs = rx.clone();
-            let receiver = thread::spawn(move || theirs.recv().unwrap());
-            drop(receiving);
-            let mine = rx.recv().unwrap();
-            assert_eq!(mine + receiver.join().unwrap(), 3);
-            sender.join().unwrap();
-            assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
-        },
-    );
+    model_beside("a grant is dropped against a receive and a send", |cap| {
+        let (tx, rx, receiving) = granted(cap);
+        let sender = thread::spawn(move || tx.try_send(2).unwrap());
+        let theirs = rx.clone();
+        let receiver = thread::spawn(move || theirs.recv().unwrap());
+        drop(receiving);
+        let mine = rx.recv().unwrap();
+        assert_eq!(mine + receiver.join().unwrap(), 3);
+        sender.join().unwrap();
+        assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
+    });
 }
 
 #[test]
 fn a_grant_is_fetched_while_a_receiver_queues() {
-    model(
-        "lane: a grant is fetched against a receiver that queues",
-        || {
-            let (tx, rx, mut receiving) = granted();
-            let receiver = thread::spawn(move || rx.recv().unwrap());
-            let fetcher = thread::spawn(move || poll_once(receiving.as_mut()));
-            tx.send(2).unwrap();
-            let Poll::Ready(Ok(fetched)) = fetcher.join().unwrap() else {
-                unreachable!("it has been promised one");
-            };
-            assert_eq!(fetched + receiver.join().unwrap(), 3);
-        },
-    );
+    model_beside("a grant is fetched against a receiver that queues", |cap| {
+        let (tx, rx, mut receiving) = granted(cap);
+        let receiver = thread::spawn(move || rx.recv().unwrap());
+        let fetcher = thread::spawn(move || poll_once(receiving.as_mut()));
+        tx.send(2).unwrap();
+        let Poll::Ready(Ok(fetched)) = fetcher.join().unwrap() else {
+            unreachable!("it has been promised one");
+        };
+        assert_eq!(fetched + receiver.join().unwrap(), 3);
+    });
 }
 
 #[test]
 fn a_select_takes_from_a_lane_what_another_does_not() {
-    model("lane: a select against a receive", || {
-        let (tx, rx) = laned(2);
+    model_beside("a select against a receive", |cap| {
+        let (tx, rx) = beside(cap);
         let (_other, never) = bounded::<u8>(1);
         tx.try_send(1).unwrap();
         let theirs = rx.clone();
@@ -1436,7 +1434,7 @@ fn two_looks_at_a_lane_with_a_grant_do_not_miss_room() {
     model(
         "lane: two looks beside a grant, room comes and goes",
         || {
-            let (tx, rx, mut receiving) = granted();
+            let (tx, rx, mut receiving) = granted(Some(2));
             tx.try_send(2).unwrap();
             tx.try_send(3).unwrap();
             let theirs = tx.clone();
@@ -1454,4 +1452,138 @@ fn two_looks_at_a_lane_with_a_grant_do_not_miss_room() {
             assert_eq!([rx.try_recv(), rx.try_recv()], [Ok(3), Ok(4)]);
         },
     );
+}
+
+#[test]
+fn a_front_is_filled_with_what_is_sent_behind_it() {
+    model("front: two receivers, a send behind a value", || {
+        let (tx, rx) = beside(None);
+        tx.send(1).unwrap();
+        let theirs = rx.clone();
+        let sender = thread::spawn(move || tx.send(2).unwrap());
+        let receiver = thread::spawn(move || theirs.recv().unwrap());
+        assert_eq!(rx.recv().unwrap() + receiver.join().unwrap(), 3);
+        sender.join().unwrap();
+        assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
+    });
+}
+
+#[test]
+fn values_at_the_front_are_older_than_those_behind() {
+    model("front: a receive and a stop, against two sends", || {
+        let (tx, rx) = beside(None);
+        tx.send(1).unwrap();
+        let receiver = thread::spawn(move || {
+            let mut got = vec![rx.recv().unwrap()];
+            got.extend(rx.drain());
+            (got, rx)
+        });
+        let sender = thread::spawn(move || {
+            tx.send(2).unwrap();
+            tx.send(3).unwrap();
+        });
+        let (mut got, rx) = receiver.join().unwrap();
+        sender.join().unwrap();
+        got.extend(rx.iter());
+        assert_eq!(got, [1, 2, 3]);
+    });
+}
+
+#[test]
+fn what_is_at_the_front_and_behind_it_is_dropped_with_the_last_receiver() {
+    model(
+        "front: the last receiver goes, against a send behind a value",
+        || {
+            let value = Arc::new(());
+            let (tx, rx) = beside(None);
+            tx.send(Arc::clone(&value)).unwrap();
+            let theirs = Arc::clone(&value);
+            let sender = thread::spawn(move || {
+                let _ = tx.send(theirs);
+                drop(tx);
+            });
+            drop(rx.try_recv());
+            drop(rx);
+            sender.join().unwrap();
+            assert_eq!(Arc::strong_count(&value), 1);
+        },
+    );
+}
+
+#[test]
+fn a_look_at_a_front_tells_of_what_is_behind_it() {
+    model("front: two looks, a token goes behind a value", || {
+        let (tx, rx) = beside(None);
+        tx.send(0).unwrap();
+        let theirs = rx.clone();
+        let looker = thread::spawn(move || {
+            let one = Case::probe(&theirs);
+            let two = Case::probe(&theirs);
+            let idle = !one.ready && !two.ready && one.epoch == two.epoch;
+            assert!(!idle, "there was a value always");
+        });
+        for i in 1..=2 {
+            tx.send(i).unwrap();
+            assert_eq!(rx.try_recv(), Ok(i - 1));
+        }
+        looker.join().unwrap();
+    });
+}
+
+#[test]
+fn a_permit_stops_a_front_and_takes_its_place_behind_it() {
+    model("front: a permit against a send and receives", || {
+        let (tx, rx) = beside(None);
+        tx.send(1).unwrap();
+        let theirs = tx.clone();
+        let permitted = thread::spawn(move || theirs.reserve().unwrap().send(2).unwrap());
+        let receiver = thread::spawn(move || rx.iter().collect::<Vec<_>>());
+        tx.send(3).unwrap();
+        drop(tx);
+        permitted.join().unwrap();
+        let got = receiver.join().unwrap();
+        assert!(got == [1, 2, 3] || got == [1, 3, 2], "{got:?}");
+    });
+}
+
+#[test]
+fn a_grant_is_fetched_while_all_else_is_drained() {
+    model(
+        "front: a grant is fetched against a drain and a send",
+        || {
+            let (tx, rx, mut receiving) = granted(None);
+            tx.send(2).unwrap();
+            let theirs = rx.clone();
+            let drainer = thread::spawn(move || theirs.drain().collect::<Vec<_>>());
+            let sender = thread::spawn(move || tx.send(3).unwrap());
+            let Poll::Ready(Ok(fetched)) = poll_once(receiving.as_mut()) else {
+                unreachable!("it has been promised one");
+            };
+            let drained = drainer.join().unwrap();
+            sender.join().unwrap();
+            let mut all: Vec<_> = rx.drain().chain([fetched]).collect();
+            assert!(drained.is_sorted());
+            all.extend(drained);
+            all.sort_unstable();
+            assert_eq!(all, [1, 2, 3]);
+        },
+    );
+}
+
+#[test]
+fn the_values_at_a_front_and_behind_it_are_counted_at_one_instant() {
+    model("front: a count against sends and receives", || {
+        let (tx, rx) = beside(None);
+        (1..=2).for_each(|i| tx.send(i).unwrap());
+        let theirs = tx.clone();
+        let counter = thread::spawn(move || {
+            let n = theirs.len();
+            assert!(n == 2 || n == 3, "{n}");
+        });
+        for i in 3..=4 {
+            tx.send(i).unwrap();
+            assert_eq!(rx.try_recv(), Ok(i - 2));
+        }
+        counter.join().unwrap();
+    });
 }

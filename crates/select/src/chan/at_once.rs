@@ -10,8 +10,11 @@ use std::hint::black_box;
 use rendez_core::hooks;
 use rendez_core::lock::WordGuard;
 
+use super::beside::Beside;
 use super::state::State;
-use super::{AGE, Chan, ENDED, EPOCH, LANED, QUEUED, RECV_READY, SEND_READY, is_mirrored, mirror};
+use super::{
+    AGE, ASIDE, Chan, ENDED, EPOCH, QUEUED, RECV_READY, RUNNING, SEND_READY, is_mirrored, mirror,
+};
 
 impl<T> Chan<T> {
     /// Sends, unless there is no room, or somebody else has to do with the channel now; or a
@@ -21,17 +24,17 @@ impl<T> Chan<T> {
         if hooks::has_bubbles() {
             return Err(value);
         }
-        let value = match self.lane.get() {
-            Some(lane) => match lane.send_at_once(value) {
+        let value = match self.beside.get() {
+            Some(Beside::Lane(lane)) => match lane.send_at_once(value) {
                 Ok(()) => return Ok(()),
                 Err(value) => value,
             },
-            None => {
+            Some(Beside::Front(_)) | None => {
                 self.state.expect_change();
                 value
             }
         };
-        let may = |word| word & (SEND_READY | QUEUED | ENDED | LANED) == SEND_READY;
+        let may = |word| word & (SEND_READY | QUEUED | ENDED | ASIDE) == SEND_READY;
         let Some(mut state) = self.state.lock_if(may) else {
             return Err(value);
         };
@@ -60,6 +63,10 @@ impl<T> Chan<T> {
     #[cold]
     #[inline(never)]
     fn put_slowly(&self, mut state: WordGuard<'_, State<T>>, value: T) -> Result<(), T> {
+        if state.word() & RUNNING != 0 {
+            state.ring.push_back(value);
+            return Ok(());
+        }
         state.put(value);
         let (room, before) = (state.has_room(), state.word());
         mirror(&mut state, true, room, 0);
@@ -76,15 +83,20 @@ impl<T> Chan<T> {
         if hooks::has_bubbles() {
             return None;
         }
-        match self.lane.get() {
-            Some(lane) => {
+        match self.beside.get() {
+            Some(Beside::Lane(lane)) => {
                 if let Some(value) = lane.recv_at_once() {
+                    return Some(value);
+                }
+            }
+            Some(Beside::Front(front)) => {
+                if let Some(value) = front.recv_at_once() {
                     return Some(value);
                 }
             }
             None => self.state.expect_change(),
         }
-        let may = |word| word & (RECV_READY | QUEUED | LANED) == RECV_READY;
+        let may = |word| word & (RECV_READY | QUEUED | ASIDE | RUNNING) == RECV_READY;
         let mut state = self.state.lock_if(may)?;
         let mut word = state.word();
         if word & SEND_READY == 0 && (word ^ (word + EPOCH)) & AGE != 0 {

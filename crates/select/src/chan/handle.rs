@@ -20,6 +20,7 @@ use rendez_core::shim::atomic::{AtomicUsize, Ordering};
 
 use super::ring::Ring;
 use super::state::{NO_RECEIVERS, NO_SENDERS};
+use super::store::All;
 use super::{Chan, Locked};
 
 /// How many bytes of slots lie behind the channel.
@@ -31,7 +32,7 @@ pub(crate) trait End {
     fn count<T>(chan: &Chan<T>) -> &AtomicUsize;
     /// The last of them is gone, and the other end is not, or weak handles. What is returned
     /// nobody can receive any more.
-    fn gone<T>(chan: Locked<'_, T>) -> Option<Ring<T>>;
+    fn gone<T>(chan: Locked<'_, T>) -> Option<All<T>>;
 }
 
 pub(crate) enum Sending {}
@@ -41,7 +42,7 @@ impl End for Sending {
     fn count<T>(chan: &Chan<T>) -> &AtomicUsize {
         &chan.n_senders
     }
-    fn gone<T>(mut chan: Locked<'_, T>) -> Option<Ring<T>> {
+    fn gone<T>(mut chan: Locked<'_, T>) -> Option<All<T>> {
         chan.ends_by(NO_SENDERS);
         chan.end();
         None
@@ -52,7 +53,7 @@ impl End for Receiving {
     fn count<T>(chan: &Chan<T>) -> &AtomicUsize {
         &chan.n_receivers
     }
-    fn gone<T>(mut chan: Locked<'_, T>) -> Option<Ring<T>> {
+    fn gone<T>(mut chan: Locked<'_, T>) -> Option<All<T>> {
         chan.ends_by(NO_RECEIVERS);
         chan.end();
         Some(chan.clear())
@@ -179,7 +180,7 @@ impl<T, E: End> Handle<T, E> {
             // SAFETY: it was the last keeper, and this handle is not used again.
             return unsafe { free(self.chan) };
         }
-        let values = E::gone(Locked::of(self, self.stop_lane(state)));
+        let values = E::gone(Locked::of(self, self.stop_beside(state)));
         drop(values);
     }
 }

@@ -68,7 +68,7 @@ pub(super) struct Glance {
     pub(super) times: u64,
 }
 
-pub(super) struct Lane<T> {
+pub(crate) struct Lane<T> {
     tail: CachePadded<End>,
     head: CachePadded<End>,
     // The last position of the first lap, as which a power of two above the number of slots are

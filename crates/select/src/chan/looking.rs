@@ -13,7 +13,7 @@ use rendez_core::hooks;
 use rendez_core::shim::{multicore, pause};
 
 use super::lane::{Lane, Refused};
-use super::{Chan, LANED};
+use super::{ASIDE, Chan};
 
 /// Half a microsecond.
 const PAUSES: u32 = 8;
@@ -34,8 +34,8 @@ impl<T> Chan<T> {
 
     /// The lane, if it runs, or has been stopped and is about to go on.
     fn lane_in_use(&self) -> Option<&Lane<T>> {
-        let lane = self.lane.get()?;
-        (self.state.peek() & LANED != 0).then_some(lane)
+        let lane = self.lane()?;
+        (self.state.peek() & ASIDE != 0).then_some(lane)
     }
 
     /// Sends by the lane, if a receiver is at work.

@@ -7,6 +7,8 @@
 //! value is dropped under it.
 
 mod at_once;
+mod beside;
+mod front;
 pub(crate) mod handle;
 mod lane;
 mod looking;
@@ -18,20 +20,21 @@ pub(crate) mod slot;
 pub(crate) mod state;
 mod store;
 
-use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 
 use rendez_core::backoff::Company;
 use rendez_core::case::Probe;
 use rendez_core::hooks;
 use rendez_core::lock::{WordGuard, WordLock};
+use rendez_core::shim::OnceLock;
 use rendez_core::shim::atomic::{AtomicU32, AtomicUsize, Ordering};
-use rendez_core::shim::{Arc, OnceLock};
 use rendez_core::wake::WakeList;
 
+use beside::Beside;
 use lane::{Glance, Lane};
-use ring::{KEPT, Ring};
+use ring::Ring;
 use state::{CLOSED_BY_CALL, State};
+use store::Aside;
 
 // Bit 0 is the lock's.
 const LOCKED: u64 = WordLock::<()>::LOCKED;
@@ -40,40 +43,31 @@ const SEND_READY: u64 = 1 << 2;
 const QUEUED: u64 = 1 << 3;
 const ENDED: u64 = 1 << 4;
 const RUNNING: u64 = 1 << 5;
-const LANED: u64 = 1 << 6;
+const ASIDE: u64 = 1 << 6;
 const EPOCH: u64 = 1 << 7;
+/// Values are received by the front. To who sends it looks as if there were values and room: there are.
+const FRONTED: u64 = RUNNING | RECV_READY | SEND_READY;
 /// Changes each time the epoch has grown by 64.
 const AGE: u64 = EPOCH << 6;
 
 /// The capacity from which on values pass in batches: looking pays, and so does a lane.
 const LEAST: usize = 2;
-/// How many bytes a lane may take that nobody fights for: a program may have very many
-/// channels through which a value passes now and then.
-const SMALL: usize = 4096;
-/// As many sends and receives by a lane pay for its run and its stop.
-const PAYS: u64 = 32;
-/// Whether one that was stopped before that rests. Not in tests of lanes, whose runs are short.
-const RESTS: bool = !cfg!(any(rendez_lanes, rendez_loom));
-/// With how many values a lane begins to run: they are moved under the lock.
-const MOVED_AT_ONCE: usize = 4;
-/// For somebody who has found the lock taken, and has waited longer than that takes.
-const MOVED: usize = 64;
 
 /// The channel itself, shared by its handles.
-// In this order: the word, and what every operation needs, come first.
+// In this order: the word and what every operation needs come first, and what is hardly ever changed
+// far behind them, so that who receives by the front does not read what who sends writes.
 #[repr(C)]
 pub(crate) struct Chan<T> {
-    /// Once two have fought for the lock, or many values have passed: see the lane's file.
-    lane: OnceLock<Arc<Lane<T>>>,
-    // Guards everything a value passes through. No other lock is taken under it. Its word:
+    // Guards everything a value passes through. Only the front's lock is taken under it. Its word:
     //
-    //     | epoch (bits 7-63) | LANED | RUNNING | ENDED | QUEUED | SEND_READY | RECV_READY | LOCKED |
+    //     | epoch (bits 7-63) | ASIDE | RUNNING | ENDED | QUEUED | SEND_READY | RECV_READY | LOCKED |
     //
     // QUEUED: somebody stands in a queue. ENDED: closed, or an end has no handle left. With
-    // neither, an operation that need not wait concerns the buffer alone. LANED: that is the lane.
-    // RUNNING: values pass by it, and it counts the grants; of the flags before it none is set. The
-    // epoch grows whenever a flag rises. While LOCKED is set the flags say nothing: whom an operation
-    // has served may already run, and must not see them as they were before.
+    // neither, an operation that need not wait concerns the ring alone. ASIDE: values lie elsewhere.
+    // RUNNING: values pass by the lane, and ASIDE is set beside it, or are received by the front, as
+    // FRONTED says; grants are counted there, and no other flag is set. The epoch grows whenever a flag
+    // rises. While LOCKED is set the flags say nothing: whom an operation has served may already run,
+    // and must not see them as they were before.
     state: WordLock<State<T>>,
     cap: Option<usize>,
     pub(crate) n_senders: AtomicUsize,
@@ -81,6 +75,8 @@ pub(crate) struct Chan<T> {
     /// For how many more of a worker's losses of the lock it counts that a thread of no pool
     /// uses the channel too. A guess: nothing is ordered by it.
     n_mixed: AtomicU32,
+    /// Once two have fought for the lock, or many values have passed.
+    beside: OnceLock<Beside<T>>,
 }
 
 impl<T> Chan<T> {
@@ -88,12 +84,12 @@ impl<T> Chan<T> {
         let state = State::new(cap, buf);
         let word = if state.send_ready() { SEND_READY } else { 0 };
         Self {
-            lane: OnceLock::new(),
             state: WordLock::new(word, state),
             cap,
             n_senders: AtomicUsize::new(1),
             n_receivers: AtomicUsize::new(1),
             n_mixed: AtomicU32::new(0),
+            beside: OnceLock::new(),
         }
     }
 
@@ -116,100 +112,13 @@ impl<T> Chan<T> {
     /// Locks the state, which the caller mirrors.
     #[inline]
     fn lock_unmirrored(&self) -> WordGuard<'_, State<T>> {
-        self.stop_lane(self.lock_beside())
+        self.stop_beside(self.lock_beside())
     }
 
-    /// As [`lock_unmirrored`](Self::lock_unmirrored); but if somebody else has the lock, values
-    /// pass by the lane from here on, if they can.
-    #[inline]
-    fn lock_or_lane(&self) -> Result<WordGuard<'_, State<T>>, &Lane<T>> {
-        let lost = Cell::new(false);
-        let state = self.state.lock_among(|| {
-            lost.set(true);
-            self.company()
-        });
-        if lost.get() {
-            self.run_lane(state)
-        } else {
-            Ok(self.stop_lane(state))
-        }
-    }
-
-    /// Locks for what the lane has no part in, and changes nothing that is mirrored.
+    /// Locks for what neither lane nor front has a part in, and changes nothing that is mirrored.
     #[inline]
     pub(crate) fn lock_beside(&self) -> WordGuard<'_, State<T>> {
         self.state.lock_among(|| self.company())
-    }
-
-    /// Stops the lane if it runs. What is ready is to be mirrored anew then.
-    #[inline]
-    fn stop_lane<'a>(&self, mut state: WordGuard<'a, State<T>>) -> WordGuard<'a, State<T>> {
-        if state.word() & RUNNING != 0 {
-            self.stop_lane_slow(&mut state);
-        }
-        state
-    }
-
-    #[cold]
-    fn stop_lane_slow(&self, state: &mut WordGuard<'_, State<T>>) {
-        if let Some(lane) = self.lane.get() {
-            let times = state.stop(lane);
-            state.lane_rests = RESTS && times < PAYS;
-            if state.lane_rests {
-                state.leave_lane();
-            }
-            let epoch = (state.word() / EPOCH).wrapping_add(times);
-            state.set_word(epoch.wrapping_mul(EPOCH));
-        }
-    }
-
-    /// Lets the lane run, unless it does or cannot.
-    #[cold]
-    fn run_lane<'a>(
-        &self,
-        mut state: WordGuard<'a, State<T>>,
-    ) -> Result<WordGuard<'a, State<T>>, &Lane<T>> {
-        let Some(lane) = self.lay_lane(LEAST, KEPT) else {
-            return Ok(state);
-        };
-        if state.word() & RUNNING == 0 {
-            if !state.suits_lane(MOVED) {
-                return Ok(state);
-            }
-            run(lane, &mut state);
-        }
-        Err(lane)
-    }
-
-    /// Lets the lane run, if it can, though nobody has fought for the lock: its ends take less. To
-    /// be called when the epoch has grown by 64.
-    #[cold]
-    #[inline(never)]
-    fn run_lane_alone(&self, mut state: WordGuard<'_, State<T>>) {
-        if let Some(lane) = self
-            .lay_lane(LEAST, SMALL)
-            .filter(|_| state.suits_lane(MOVED))
-        {
-            run(lane, &mut state);
-        }
-    }
-
-    /// The lane, made if it was not, unless the capacity is less than `least`, or it took more
-    /// than `most` bytes.
-    fn lay_lane(&self, least: usize, most: usize) -> Option<&Arc<Lane<T>>> {
-        if let Some(lane) = self.lane.get() {
-            return Some(lane);
-        }
-        let worth = |&cap: &usize| cap >= least && Lane::<T>::bytes(cap) <= most;
-        let cap = self.cap.filter(worth)?;
-        Some(self.lane.get_or_init(|| Arc::new(Lane::new(cap))))
-    }
-
-    /// As if somebody had found the lock taken, for tests: at capacity 1 as well.
-    pub(crate) fn expect_rivals(&self) {
-        let locked = self.lock();
-        self.lay_lane(1, KEPT);
-        drop(locked);
     }
 
     /// Asked by who has found the lock taken. Among workers alone the others go on meanwhile, and
@@ -239,7 +148,7 @@ impl<T> Chan<T> {
     #[inline]
     fn lock_plain(&self, ready: u64) -> Option<WordGuard<'_, State<T>>> {
         self.state
-            .lock_if(|word| word & (ready | QUEUED | ENDED) == ready)
+            .lock_if(|word| word & (ready | QUEUED | ENDED | RUNNING) == ready)
     }
 
     /// Locks, if nobody holds the lock, nothing has ended and no lane runs.
@@ -256,9 +165,9 @@ impl<T> Chan<T> {
         let send = state.recvq.has_open() | state.has_room();
         let queued = (state.sendq.len() | state.recvq.len()) != 0;
         if !queued {
-            if let Some(lane) = self.lane.get() {
-                if !state.lane_rests && state.suits_lane(MOVED_AT_ONCE) {
-                    return run(lane, guard);
+            if let Some(beside) = self.beside.get() {
+                if beside.goes_on(guard) {
+                    return;
                 }
             }
         }
@@ -291,9 +200,13 @@ impl<T> Chan<T> {
 
     /// Looks at the lane, which runs by `word`.
     fn probe_lane(&self, word: u64, glance: impl FnOnce(&Lane<T>) -> Glance) -> Probe {
-        let Glance { ready, times } = match self.lane.get() {
+        let Glance { ready, times } = match self.lane() {
             Some(lane) => glance(lane),
-            None => unreachable!("a lane that runs has been laid"),
+            // It is asked by who takes the lock.
+            None => Glance {
+                ready: true,
+                times: 0,
+            },
         };
         Probe {
             // If it was stopped meanwhile, what was seen does not belong together.
@@ -305,24 +218,15 @@ impl<T> Chan<T> {
     /// As the probe of a receive, but a value under way may not be seen.
     #[inline]
     pub(crate) fn may_recv(&self) -> bool {
-        let lane = self.lane.get().and_then(|lane| lane.may_recv());
+        let lane = self.lane().and_then(|lane| lane.may_recv());
         lane.unwrap_or_else(|| self.probe_recv().ready)
     }
 
     /// As the probe of a send, but a slot that becomes free may not be seen.
     #[inline]
     pub(crate) fn may_send(&self) -> bool {
-        let lane = self.lane.get().and_then(|lane| lane.may_send());
+        let lane = self.lane().and_then(|lane| lane.may_send());
         lane.unwrap_or_else(|| self.probe_send().ready)
-    }
-
-    /// How many values lie in the lane, if it runs.
-    fn len_running(&self) -> Option<usize> {
-        self.lane.get()?.len_running()
-    }
-
-    fn is_running(&self) -> bool {
-        self.lane.get().is_some_and(|lane| lane.is_running())
     }
 
     /// How many values it holds, as `len` says.
@@ -338,8 +242,10 @@ impl<T> Chan<T> {
 
     /// Whether a send would find no room.
     pub(crate) fn is_full(&self) -> bool {
-        self.len_running()
-            .map_or_else(|| !self.lock().has_room(), |n| Some(n) >= self.cap)
+        self.len_running().map_or_else(
+            || !self.lock().has_room(),
+            |n| self.cap.is_some_and(|cap| n >= cap),
+        )
     }
 
     /// Whether nothing can be sent any more.
@@ -433,31 +339,38 @@ impl<T> Locked<'_, T> {
     }
 }
 
-/// Lets the lane run, as the state suits it.
-#[cold]
-fn run<T>(lane: &Arc<Lane<T>>, state: &mut WordGuard<'_, State<T>>) {
-    state.run(lane);
-    let epoch = (state.word() / EPOCH).wrapping_add(1);
-    state.set_word(epoch.wrapping_mul(EPOCH) | RUNNING | LANED);
-}
-
 /// Mirrors what is ready, as the caller knows it.
 #[inline]
 fn mirror<T>(guard: &mut WordGuard<'_, State<T>>, recv: bool, send: bool, rest: u64) {
-    let laned = if guard.lane.is_some() { LANED } else { 0 };
+    let aside = aside(guard, rest);
     let flags = if recv { RECV_READY } else { 0 } | if send { SEND_READY } else { 0 };
     let before = guard.word();
     let risen = flags & !before != 0;
     let epoch = (before & !(EPOCH - 1)) + u64::from(risen) * EPOCH;
-    guard.set_word(epoch | laned | rest | flags);
+    guard.set_word(epoch | aside | rest | flags);
     debug_assert!(is_mirrored(guard));
+}
+
+/// The flag that values lie where neither end gets at them at once. Of a channel that has ended
+/// only those at the front are asked for.
+#[inline]
+fn aside<T>(state: &State<T>, rest: u64) -> u64 {
+    match state.aside {
+        None => 0,
+        Some(Aside::Behind(_)) if rest & ENDED != 0 => 0,
+        Some(_) => ASIDE,
+    }
 }
 
 /// Whether the word says what is ready.
 fn is_mirrored<T>(guard: &WordGuard<'_, State<T>>) -> bool {
-    let [recv, send] = [RECV_READY, SEND_READY].map(|flag| guard.word() & flag != 0);
-    let laned = guard.word() & LANED != 0;
-    (recv, send, laned) == (guard.recv_ready(), guard.send_ready(), guard.lane.is_some())
+    let word = guard.word();
+    if word & FRONTED == FRONTED {
+        return true;
+    }
+    let [recv, send] = [RECV_READY, SEND_READY].map(|flag| word & flag != 0);
+    let aside = aside(guard, word);
+    (recv, send, word & ASIDE) == (guard.recv_ready(), guard.send_ready(), aside)
 }
 
 #[cfg(all(test, not(rendez_loom)))]
@@ -477,13 +390,13 @@ mod tests {
 
     #[test]
     fn a_lane_begins_where_many_values_have_passed_and_batches_fit() {
-        let laned = cfg!(rendez_lanes);
-        assert_eq!(runs_after(10, 2), laned);
-        assert_eq!(runs_after(100, 1), laned);
+        let aside = cfg!(rendez_lanes);
+        assert_eq!(runs_after(10, 2), aside);
+        assert_eq!(runs_after(100, 1), aside);
         assert!(runs_after(100, 2));
         assert!(runs_after(100, 100));
         // Its memory would be more than one that nobody fights for may take.
-        assert_eq!(runs_after(100, 1000), laned);
+        assert_eq!(runs_after(100, 1000), aside);
         let (tx, rx) = unbounded();
         for i in 0..100 {
             tx.send(i).unwrap();

@@ -10,7 +10,9 @@ use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Claimed, Node, Pair, Registration};
 use rendez_core::wake::WakeList;
 
-use super::lane::Refused;
+use super::beside::Beside;
+use super::front::Front;
+use super::lane::{Lane, Refused};
 use super::queueing::{dequeue, may_queue, watch};
 use super::slot::Slot;
 use super::state::{CLOSED, GRANTED, HANDED, PERMIT, State, WATCH_RECV};
@@ -40,10 +42,10 @@ impl<T> Chan<T> {
     /// As [`try_recv`](Self::try_recv), if it does not go at once.
     #[inline(never)]
     pub(crate) fn try_recv_slow(&self) -> TryRecv<T> {
-        match self.lane.get().map(|lane| lane.recv()) {
-            Some(Ok(value)) => return TryRecv::Value(value),
-            Some(Err(Refused::Idle)) => return TryRecv::Empty,
-            Some(Err(Refused::Stopped)) | None => {}
+        match self.at_front(Lane::recv, Front::recv) {
+            Ok(value) => return TryRecv::Value(value),
+            Err(Refused::Idle) => return TryRecv::Empty,
+            Err(Refused::Stopped) => {}
         }
         if self.probe_recv().ready {
             self.try_recv_locked()
@@ -55,7 +57,7 @@ impl<T> Chan<T> {
     /// As [`try_recv`](Self::try_recv), and empty is empty, whatever is under way.
     #[inline]
     pub(crate) fn try_recv_surely(&self) -> TryRecv<T> {
-        let unsure = || self.lane.get().is_some_and(|l| l.glance_recv().ready);
+        let unsure = || self.lane().is_some_and(|l| l.glance_recv().ready);
         match self.try_recv() {
             TryRecv::Empty if unsure() => self.try_recv_locked(),
             received => received,
@@ -66,9 +68,9 @@ impl<T> Chan<T> {
     /// the end.
     #[inline(never)]
     fn try_recv_locked(&self) -> TryRecv<T> {
-        let mut state = match self.lock_or_lane() {
+        let mut state = match self.lock_or_beside() {
             Ok(state) => state,
-            Err(lane) => match lane.recv() {
+            Err(_) => match self.at_front(Lane::recv, Front::recv) {
                 Ok(value) => return TryRecv::Value(value),
                 Err(_) => self.lock_unmirrored(),
             },
@@ -99,11 +101,17 @@ impl<T> Chan<T> {
     /// Comes for a promised value.
     #[inline]
     fn redeem(&self) -> Option<T> {
-        if let Some(value) = self.lane.get().and_then(|lane| lane.redeem()) {
-            return Some(value);
+        let value = match self.beside.get() {
+            None => None,
+            Some(Beside::Lane(lane)) => lane.redeem(),
+            Some(Beside::Front(front)) => front.redeem(),
+        };
+        if value.is_some() {
+            return value;
         }
         if let Some(mut state) = self.lock_unended() {
-            // It was counted nowhere: nothing becomes ready, and nothing ends.
+            // It was counted nowhere: nothing becomes ready, and nothing ends. If values lie aside no
+            // more, the next to mirror tells.
             return state.redeem();
         }
         let mut chan = self.lock();
@@ -261,9 +269,8 @@ unsafe impl<T> Case for Recv<'_, T> {
     }
 
     fn try_now(&self) -> Option<Outcome> {
-        match self.0.lane.get().map(|lane| lane.grant()) {
-            Some(Ok(())) => return Some(GRANTED),
-            Some(Err(Refused::Idle | Refused::Stopped)) | None => {}
+        if self.0.at_front(Lane::grant, Front::grant).is_ok() {
+            return Some(GRANTED);
         }
         if let Some(mut state) = self.0.lock_plain(RECV_READY) {
             state.grant();

@@ -161,9 +161,22 @@ impl<T> Ring<T> {
         Some(value)
     }
 
+    /// Takes the newest.
+    pub(crate) fn pop_back(&mut self) -> Option<T> {
+        if self.is_empty() {
+            return None;
+        }
+        self.tail = self.tail.wrapping_sub(1);
+        // SAFETY: the slot before the old `tail` holds a value, which is in the ring no more.
+        Some(unsafe { self.slot(self.tail).read() })
+    }
+
     /// All of them, taken away from here.
     pub(crate) fn take(&mut self) -> Self {
-        if !self.boxed && !self.is_empty() {
+        if !self.boxed {
+            if self.is_empty() {
+                return Self::new();
+            }
             self.move_into_box(self.size);
         }
         std::mem::replace(self, Self::new())

@@ -11,6 +11,7 @@ use rendez_core::case::{Arm, Case, Outcome, Probe, Sealed};
 use rendez_core::goroutine::WaitKind;
 use rendez_core::queue::{Node, Pair, PairReserve, Registration};
 
+use super::beside::Beside;
 use super::lane::Refused;
 use super::queueing::{dequeue, may_queue, watch};
 use super::slot::Slot;
@@ -36,9 +37,13 @@ impl<T> Chan<T> {
     /// As [`try_send`](Self::try_send), if it does not go at once.
     #[inline(never)]
     pub(crate) fn try_send_slow(&self, value: T) -> Result<(), TrySend<T>> {
-        let value = match self.lane.get() {
+        let value = match self.beside.get() {
             None => value,
-            Some(lane) => match lane.send(value) {
+            Some(Beside::Front(_)) => match self.send_to_front(value) {
+                Ok(()) => return Ok(()),
+                Err(value) => value,
+            },
+            Some(Beside::Lane(lane)) => match lane.send(value) {
                 Ok(()) => return Ok(()),
                 Err((Refused::Idle, value)) => return Err(TrySend::Full(value)),
                 Err((Refused::Stopped, value)) => value,
@@ -54,7 +59,7 @@ impl<T> Chan<T> {
     /// As [`try_send_slow`](Self::try_send_slow), for who would wait for a slot now: what is granted
     /// takes up slots of the lane, but no room.
     pub(crate) fn try_send_waiting(&self, value: T) -> Result<(), TrySend<T>> {
-        let unsure = || self.lane.get().is_some_and(|lane| lane.has_grants());
+        let unsure = || self.lane().is_some_and(|lane| lane.has_grants());
         match self.try_send_slow(value) {
             Err(TrySend::Full(value)) if unsure() => self.try_send_locked(value),
             sent => sent,
@@ -64,7 +69,7 @@ impl<T> Chan<T> {
     /// As [`try_send`](Self::try_send), and full is full, whatever is under way.
     #[inline]
     pub(crate) fn try_send_surely(&self, value: T) -> Result<(), TrySend<T>> {
-        let unsure = || self.lane.get().is_some_and(|l| l.glance_send().ready);
+        let unsure = || self.lane().is_some_and(|l| l.glance_send().ready);
         match self.try_send(value) {
             Err(TrySend::Full(value)) if unsure() => self.try_send_locked(value),
             sent => sent,
@@ -75,9 +80,13 @@ impl<T> Chan<T> {
     /// the end.
     #[inline(never)]
     fn try_send_locked(&self, value: T) -> Result<(), TrySend<T>> {
-        let (mut state, value) = match self.lock_or_lane() {
+        let (mut state, value) = match self.lock_or_beside() {
             Ok(state) => (state, value),
-            Err(lane) => match lane.send(value) {
+            Err(Beside::Front(_)) => match self.send_to_front(value) {
+                Ok(()) => return Ok(()),
+                Err(value) => (self.lock_unmirrored(), value),
+            },
+            Err(Beside::Lane(lane)) => match lane.send(value) {
                 Ok(()) => return Ok(()),
                 Err((_, value)) => (self.lock_unmirrored(), value),
             },

@@ -34,9 +34,11 @@ use rendez_core::queue::{Claimed, Queue};
 use rendez_core::shim::Arc;
 use rendez_core::wake::{Wake, WakeList};
 
+use super::front::Front;
 use super::lane::{Lane, MOST_GRANTED};
 use super::ring::Ring;
 use super::slot;
+use super::store::{All, Aside};
 
 /// A receive: one value is reserved for it, at the front.
 pub(crate) const GRANTED: Outcome = Outcome(0);
@@ -76,10 +78,10 @@ pub(crate) struct State<T> {
     pub(crate) closeq: Queue,
     // Of `CLOSED_BY_CALL`, `NO_SENDERS` and `NO_RECEIVERS`.
     ends: u8,
-    /// The lane, while the values are in it.
-    pub(super) lane: Option<Arc<Lane<T>>>,
-    /// How many of them, unless it runs.
-    pub(super) in_lane: usize,
+    /// Where values are that are not in the ring.
+    pub(super) aside: Option<Aside<T>>,
+    /// How many of them, unless a lane runs.
+    pub(super) n_aside: usize,
     /// Whether the lane is not to go on at once, since its last run was too short.
     pub(super) lane_rests: bool,
 }
@@ -107,8 +109,8 @@ impl<T> State<T> {
             watchq: Queue::new(),
             closeq: Queue::new(),
             ends: 0,
-            lane: None,
-            in_lane: 0,
+            aside: None,
+            n_aside: 0,
             lane_rests: false,
         }
     }
@@ -118,23 +120,48 @@ impl<T> State<T> {
     pub(super) fn suits_lane(&self, most: usize) -> bool {
         let queued = self.sendq.len() | self.recvq.len();
         let promised = self.granted <= MOST_GRANTED && self.returned == 0;
-        let few = match self.lane {
+        let few = match self.aside {
             Some(_) => self.ring.is_empty(),
             None => self.ring.len() <= most.min(self.cap.unsigned_abs() / 2),
         };
         self.is_plain() && queued == 0 && promised && self.offers == 0 && few
     }
 
+    /// Whether values could be received by the front: nothing but values is here, of which not less
+    /// than `least` are not granted, and nobody.
+    pub(super) fn suits_front(&self, least: usize) -> bool {
+        let queued = self.sendq.len() | self.recvq.len();
+        let promised = self.granted <= MOST_GRANTED && self.returned == 0;
+        let many = self.ring.len() >= least + self.granted as usize;
+        self.is_plain() && queued == 0 && promised && self.offers == 0 && many
+    }
+
+    /// Lets `front` run, which is stopped, with the ring; what is behind that is the ring then.
+    pub(super) fn run_front(&mut self, front: &Front<T>) {
+        front.run(self.ring.take(), std::mem::take(&mut self.granted));
+        self.take_behind();
+    }
+
+    /// Stops `front`, which runs. Its values are the ring.
+    pub(super) fn stop_front(&mut self, front: &Front<T>) {
+        let (ring, granted) = front.stop();
+        self.granted = granted;
+        if !ring.is_empty() {
+            self.set_before(ring);
+        }
+        self.room = self.cap.saturating_sub_unsigned(self.available());
+    }
+
     /// Lets `lane` run, which is stopped.
-    pub(super) fn run(&mut self, lane: &Arc<Lane<T>>) {
+    pub(super) fn run_lane(&mut self, lane: &Arc<Lane<T>>) {
         self.enter_lane(lane);
         lane.run(std::mem::take(&mut self.granted));
     }
 
     /// Stops `lane`, which runs. How often its ends may have become ready since.
-    pub(super) fn stop(&mut self, lane: &Lane<T>) -> u64 {
+    pub(super) fn stop_lane(&mut self, lane: &Lane<T>) -> u64 {
         let (times, granted) = lane.stop();
-        self.in_lane = lane.len_stopped();
+        self.n_aside = lane.len_stopped();
         self.granted = granted;
         self.room = self.cap.saturating_sub_unsigned(self.available());
         times
@@ -424,12 +451,11 @@ impl<T> State<T> {
     }
 
     /// Gives up all values: no receiver is left to want them.
-    pub(super) fn clear(&mut self) -> Ring<T> {
+    pub(super) fn clear(&mut self) -> All<T> {
         self.returned = 0;
         self.granted = 0;
         self.room = self.cap - self.offers;
-        self.leave_lane();
-        self.ring.take()
+        self.take_all()
     }
 
     /// What a receiver gets when a value comes straight from its sender: that value, or,
