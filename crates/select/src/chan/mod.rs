@@ -151,7 +151,7 @@ impl<T> Chan<T> {
             .lock_if(|word| word & (ready | QUEUED | ENDED | RUNNING) == ready)
     }
 
-    /// Locks, if nobody holds the lock, nothing has ended and no lane runs.
+    /// Locks, if nobody holds the lock, nothing has ended and nothing runs beside it.
     #[inline]
     fn lock_unended(&self) -> Option<WordGuard<'_, State<T>>> {
         self.state.lock_if(|word| word & (ENDED | RUNNING) == 0)
@@ -190,7 +190,7 @@ impl<T> Chan<T> {
         // looks of a double collect in their order.
         let word = self.state.peek();
         if word & (RUNNING | LOCKED) == RUNNING {
-            return self.probe_lane(word, glance);
+            return self.probe_beside(word, glance);
         }
         Probe {
             ready: word & (flag | LOCKED) != 0,
@@ -198,11 +198,11 @@ impl<T> Chan<T> {
         }
     }
 
-    /// Looks at the lane, which runs by `word`.
-    fn probe_lane(&self, word: u64, glance: impl FnOnce(&Lane<T>) -> Glance) -> Probe {
+    /// Looks at what runs beside the lock by `word`.
+    fn probe_beside(&self, word: u64, glance: impl FnOnce(&Lane<T>) -> Glance) -> Probe {
         let Glance { ready, times } = match self.lane() {
             Some(lane) => glance(lane),
-            // It is asked by who takes the lock.
+            // Whether a front has something is not to be seen from outside.
             None => Glance {
                 ready: true,
                 times: 0,
