@@ -14,7 +14,8 @@
 //! - **offers**: permits out: a slot, or a receiver where no slot is left, held for a
 //!   value that is still to come.
 //! - **room**: for how many values more there is a slot; negative by as many offers as hold
-//!   a receiver. An unbounded channel has more of it than there is memory.
+//!   a receiver. An unbounded channel has more of it than there is memory, and counts it only
+//!   where that costs nothing.
 //!
 //! Invariants when the lock is released:
 //!
@@ -51,8 +52,8 @@ pub(crate) const PERMIT: Outcome = Outcome(3);
 /// The channel is closed.
 pub(crate) const CLOSED: Outcome = Outcome(4);
 
-/// The capacity of an unbounded channel.
-const UNBOUNDED: isize = isize::MAX;
+/// The capacity of an unbounded channel, with as much above it as below.
+const UNBOUNDED: isize = isize::MAX / 2;
 
 /// The payload of those who watch the receiving end.
 pub(crate) const WATCH_RECV: *const () = std::ptr::null();
@@ -253,7 +254,7 @@ impl<T> State<T> {
     pub(super) fn put_at_once(&mut self, value: T) -> Result<(), T> {
         debug_assert!(self.has_room());
         self.ring.push_back_at_once(value)?;
-        self.room -= 1;
+        self.room_changes(-1);
         Ok(())
     }
 
@@ -264,8 +265,16 @@ impl<T> State<T> {
             return None;
         }
         let value = self.ring.pop_front_at_once(self.granted as usize)?;
-        self.room += 1;
+        self.room_changes(1);
         Some(value)
+    }
+
+    /// There is so much more room, if that is worth counting: a store less before the next to lock.
+    #[inline(always)]
+    fn room_changes(&mut self, by: isize) {
+        if self.cap != UNBOUNDED {
+            self.room += by;
+        }
     }
 
     /// As [`put`](Self::put), where there may be none.
