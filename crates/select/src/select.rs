@@ -247,7 +247,8 @@ impl<'a> Select<'a> {
     }
 
     /// The index of an operation that is ready, without waiting and without selecting it:
-    /// by the time it is tried it may not be ready any more.
+    /// by the time it is tried it may not be ready any more. As with crossbeam's it may, seldom, not
+    /// have been: an unbounded channel that has just been emptied by several threads looks ready.
     ///
     /// # Errors
     ///

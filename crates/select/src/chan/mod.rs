@@ -202,7 +202,8 @@ impl<T> Chan<T> {
     fn probe_beside(&self, word: u64, glance: impl FnOnce(&Lane<T>) -> Glance) -> Probe {
         let Glance { ready, times } = match self.lane() {
             Some(lane) => glance(lane),
-            // Whether a front has something is not to be seen from outside.
+            // What is sent behind a front raises no epoch, so two looks could miss it: who takes the
+            // lock finds out.
             None => Glance {
                 ready: true,
                 times: 0,

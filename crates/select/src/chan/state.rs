@@ -116,25 +116,28 @@ impl<T> State<T> {
         }
     }
 
-    /// Whether values could pass by the lane: nothing but values is here, all available or
-    /// granted, and nobody; and those that are not in it yet are at most `most`, with room for as many.
+    /// Whether values could pass by the lane: there is nothing else, and those that are not in it yet
+    /// are at most `most`, with room for as many.
     pub(super) fn suits_lane(&self, most: usize) -> bool {
-        let queued = self.sendq.len() | self.recvq.len();
-        let promised = self.granted <= MOST_GRANTED && self.returned == 0;
         let few = match self.aside {
             Some(_) => self.ring.is_empty(),
             None => self.ring.len() <= most.min(self.cap.unsigned_abs() / 2),
         };
-        self.is_plain() && queued == 0 && promised && self.offers == 0 && few
+        few && self.has_values_alone()
     }
 
-    /// Whether values could be received by the front: nothing but values is here, of which not less
-    /// than `least` are not granted, and nobody.
+    /// Whether values could be received by the front: there is nothing else, and not less than
+    /// `least` of the ring's are not granted.
     pub(super) fn suits_front(&self, least: usize) -> bool {
+        let many = self.ring.len() >= least + self.granted as usize;
+        many && self.has_values_alone()
+    }
+
+    /// Whether nothing but values is here, all available or granted, and nobody.
+    fn has_values_alone(&self) -> bool {
         let queued = self.sendq.len() | self.recvq.len();
         let promised = self.granted <= MOST_GRANTED && self.returned == 0;
-        let many = self.ring.len() >= least + self.granted as usize;
-        self.is_plain() && queued == 0 && promised && self.offers == 0 && many
+        self.is_plain() && queued == 0 && promised && self.offers == 0
     }
 
     /// Lets `front` run, which is stopped, with the ring; what is behind that is the ring then.
